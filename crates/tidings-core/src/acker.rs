@@ -1,0 +1,76 @@
+//! The right to settle one delivery, once.
+//!
+//! Handlers and layers never see it: only the runtime's `settle` stage owns it. Settling consumes it, so
+//! "acked twice" does not compile; dropping it gives the message back, so "forgot to ack" cannot happen.
+
+use std::{fmt, mem, sync::Arc, time::Duration};
+
+use crate::completion::Completion;
+
+/// What becomes of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Handled: the broker may forget it.
+    Ack,
+    /// Try again: back into the queue, after `delay` where the transport can (see
+    /// [`Capabilities::delayed_nack`](crate::transport::Capabilities::delayed_nack)), else at once.
+    Nack {
+        /// How long it stays out of sight.
+        delay: Option<Duration>,
+    },
+    /// Never again: to the queue's dead-letter exchange, or dropped where the queue has none.
+    Reject,
+}
+
+/// What a transport does with settlements. One value serves all deliveries of a subscription.
+pub trait Settle: Send + Sync + 'static {
+    /// Settles the delivery `tag`. The completion resolves once the settlement cannot be undone by a crash.
+    ///
+    /// # Errors
+    /// The completion fails if the delivery is no longer ours, for example after a reconnect: it will come again.
+    fn settle(&self, tag: u64, how: Settlement) -> Completion;
+
+    /// Gives the delivery back without anybody waiting. Called from `Drop`: must not block or panic.
+    fn abandon(&self, tag: u64);
+}
+
+/// The right to settle one delivery. Dropping it leads to redelivery.
+pub struct Acker {
+    settle: Option<Arc<dyn Settle>>,
+    tag: u64,
+}
+
+impl Acker {
+    /// The right to settle the delivery `tag` with this subscription.
+    #[must_use]
+    pub fn new(settle: Arc<dyn Settle>, tag: u64) -> Self {
+        Self {
+            settle: Some(settle),
+            tag,
+        }
+    }
+
+    /// Settles the delivery.
+    pub fn settle(mut self, how: Settlement) -> Completion {
+        match mem::take(&mut self.settle) {
+            Some(settle) => settle.settle(self.tag, how),
+            None => Completion::ready(Ok(())),
+        }
+    }
+}
+
+impl Drop for Acker {
+    fn drop(&mut self) {
+        if let Some(settle) = self.settle.take() {
+            settle.abandon(self.tag);
+        }
+    }
+}
+
+impl fmt::Debug for Acker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acker")
+            .field("tag", &self.tag)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,186 @@
+//! From a typed message to bytes and back.
+//!
+//! JSON is the only format so far. It is written in one of two byte styles, because one deployed system
+//! compares bytes and spells JSON its own way.
+
+use std::io;
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// How a message's fields become bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// JSON without spaces, UTF-8 as it is.
+    #[default]
+    Json,
+    /// JSON as Python's `json.dumps` writes it: a space after `,` and `:`, everything beyond ASCII
+    /// escaped, floats as Python's `repr`.
+    PythonJson,
+}
+
+impl Format {
+    /// Appends the encoded value to `out`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if the value cannot be written in this format; `out` is then unspecified.
+    pub fn encode<T: Serialize + ?Sized>(self, value: &T, out: &mut Vec<u8>) -> Result<()> {
+        let written = match self {
+            Self::Json => value.serialize(&mut serde_json::Serializer::new(out)),
+            Self::PythonJson => {
+                value.serialize(&mut serde_json::Serializer::with_formatter(out, Python))
+            }
+        };
+        written.map_err(|error| {
+            Error::new(
+                ErrorKind::Invalid,
+                format!("cannot encode as JSON: {error}"),
+            )
+        })
+    }
+
+    /// Decodes a value.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Decode`] with the place and the reason.
+    pub fn decode<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T> {
+        serde_json::from_slice(bytes).map_err(|error| {
+            Error::new(
+                ErrorKind::Decode,
+                format!("cannot decode the message: {error}"),
+            )
+        })
+    }
+}
+
+/// Python's spelling of JSON.
+#[derive(Clone, Copy, Debug)]
+struct Python;
+
+impl Formatter for Python {
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
+
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(|c: char| !c.is_ascii() || c == '\u{7f}') {
+            let (plain, tail) = rest.split_at(at);
+            out.write_all(plain.as_bytes())?;
+            let mut chars = tail.chars();
+            if let Some(c) = chars.next() {
+                write_beyond_ascii(out, c)?;
+            }
+            rest = chars.as_str();
+        }
+        out.write_all(rest.as_bytes())
+    }
+
+    fn write_char_escape<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        escape: CharEscape,
+    ) -> io::Result<()> {
+        CompactFormatter.write_char_escape(out, escape)
+    }
+
+    fn write_f64<W: ?Sized + io::Write>(&mut self, out: &mut W, value: f64) -> io::Result<()> {
+        out.write_all(python_float(value).as_bytes())
+    }
+
+    fn write_f32<W: ?Sized + io::Write>(&mut self, out: &mut W, value: f32) -> io::Result<()> {
+        self.write_f64(out, f64::from(value))
+    }
+}
+
+/// `\uXXXX`, as a surrogate pair above U+FFFF. DEL is ASCII and stays as it is.
+fn write_beyond_ascii<W: ?Sized + io::Write>(out: &mut W, c: char) -> io::Result<()> {
+    if c.is_ascii() {
+        return out.write_all(&[c as u8]);
+    }
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        write!(out, "\\u{unit:04x}")?;
+    }
+    Ok(())
+}
+
+/// Python's `repr` of a float: the shortest digits that read back equal, in scientific notation below
+/// 1e-4 and from 1e16 on. Source: CPython `float_repr_style` "short", format code `r`.
+fn python_float(value: f64) -> String {
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if value == 0.0 || (-4..16).contains(&exponent) {
+        let plain = format!("{value}");
+        return if plain.contains('.') {
+            plain
+        } else {
+            plain + ".0"
+        };
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(value: &impl Serialize, expected: &str) {
+        let mut out = Vec::new();
+        Format::PythonJson.encode(value, &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn spells_floats_as_python_does() {
+        check(&1.0, "1.0");
+        check(&1e16, "1e+16");
+        check(&1e15, "1000000000000000.0");
+        check(&1e-7, "1e-07");
+        check(&0.0001, "0.0001");
+        check(&0.000_01, "1e-05");
+        check(&-0.0, "-0.0");
+        check(&1.5e300, "1.5e+300");
+        check(&(0.1 + 0.2), "0.30000000000000004");
+    }
+
+    #[test]
+    fn escapes_everything_beyond_ascii() {
+        check(
+            &"ñ€😀/\"\\\u{2028}\u{1}\u{7f}\n",
+            "\"\\u00f1\\u20ac\\ud83d\\ude00/\\\"\\\\\\u2028\\u0001\u{7f}\\n\"",
+        );
+    }
+
+    #[test]
+    fn separates_with_one_space() {
+        check(
+            &serde_json::json!({"b": [1, null], "a": {}, "c": []}),
+            r#"{"b": [1, null], "a": {}, "c": []}"#,
+        );
+    }
+}

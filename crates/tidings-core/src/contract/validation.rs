@@ -1,0 +1,102 @@
+//! Rules on a message's members, and the probe by which a derive finds out whether a type has any.
+//!
+//! A type that derives `garde::Validate` is validated before it is published and after it is
+//! decoded; a type that does not is accepted as it is. Nobody has to remember a flag: the probe
+//! looks for the trait by method resolution, which prefers the by-value receiver of
+//! [`probe::Rules`] over the by-reference one of [`probe::NoRules`].
+
+use std::fmt;
+
+/// A message that breaks its own rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    violations: Vec<Violation>,
+}
+
+/// One broken rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The member, for example `lines[2].price`.
+    pub path: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl Invalid {
+    /// A message that breaks these rules.
+    #[must_use]
+    pub fn new(violations: Vec<Violation>) -> Self {
+        Self { violations }
+    }
+
+    /// The broken rules, in the order of the members.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, violation) in self.violations.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}`{}`: {}", violation.path, violation.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+impl From<garde::Report> for Invalid {
+    fn from(report: garde::Report) -> Self {
+        let violation = |(path, error): &(garde::Path, garde::Error)| Violation {
+            path: path.to_string(),
+            message: error.to_string(),
+        };
+        Self::new(report.iter().map(violation).collect())
+    }
+}
+
+/// Finds out at compile time whether a type declares rules. Called by derives only.
+pub mod probe {
+    use super::Invalid;
+
+    /// Wraps the message whose rules are looked for.
+    #[derive(Debug)]
+    pub struct Probe<'a, T>(pub &'a T);
+
+    /// Chosen for types that derive `garde::Validate`.
+    pub trait Rules {
+        /// Applies the rules.
+        ///
+        /// # Errors
+        /// Every broken rule.
+        fn check(self) -> Result<(), Invalid>;
+    }
+
+    /// Chosen for every other type.
+    pub trait NoRules {
+        /// Accepts the message.
+        ///
+        /// # Errors
+        /// Never.
+        fn check(self) -> Result<(), Invalid>;
+    }
+
+    impl<T> Rules for Probe<'_, T>
+    where
+        T: garde::Validate,
+        T::Context: Default,
+    {
+        fn check(self) -> Result<(), Invalid> {
+            self.0.validate().map_err(Invalid::from)
+        }
+    }
+
+    impl<T> NoRules for &Probe<'_, T> {
+        fn check(self) -> Result<(), Invalid> {
+            Ok(())
+        }
+    }
+}

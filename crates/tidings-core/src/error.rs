@@ -1,0 +1,223 @@
+//! A failure inside one process. It never crosses the wire; a [`Fault`](crate::Fault) does.
+
+use std::{error::Error as StdError, fmt};
+
+use crate::{fault::FaultCode, outcome::Outcome};
+
+/// `Result` with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Any error that can be sent between threads.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// What failed, in which class, and because of what.
+///
+/// `Display` names the thing, the cause that Tidings knows and the next step, and never prints the source:
+/// log the chain once, where it is handled (see [`Error::chain`]).
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    outcome: Outcome,
+    context: String,
+    source: Option<BoxError>,
+}
+
+/// The class of an error. Programs decide by it, never by the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The bytes are not what the contract or the convention expects.
+    Decode,
+    /// The message breaks its own rules.
+    Invalid,
+    /// The handler returned an error.
+    Handler,
+    /// The handler panicked.
+    Panic,
+    /// It was not done in time.
+    Timeout,
+    /// Nobody in this process handles such a message.
+    NoRoute,
+    /// No queue would receive the message.
+    Unroutable,
+    /// The broker did not take responsibility for the message.
+    Unconfirmed,
+    /// The broker, the connection or the file is not usable at the moment.
+    Unavailable,
+    /// Disk, memory or a bound is exhausted.
+    Full,
+    /// It has been shut down.
+    Closed,
+    /// A setting or a call makes no sense; it will not on a second try either.
+    Misuse,
+    /// The transport cannot do what is asked.
+    Unsupported,
+    /// Something exists with other arguments.
+    Conflict,
+    /// What is named does not exist.
+    NotFound,
+    /// A file or a frame is damaged or not ours.
+    Corrupt,
+    /// Access was refused.
+    Denied,
+}
+
+impl ErrorKind {
+    /// The code under which a caller on the other shore learns of it.
+    #[must_use]
+    pub fn fault_code(self) -> FaultCode {
+        match self {
+            Self::Decode | Self::Invalid => FaultCode::InvalidArgument,
+            Self::Handler | Self::Panic | Self::Misuse => FaultCode::Internal,
+            Self::Timeout => FaultCode::DeadlineExceeded,
+            Self::NoRoute | Self::Unsupported => FaultCode::Unimplemented,
+            Self::Unroutable | Self::NotFound => FaultCode::NotFound,
+            Self::Unconfirmed | Self::Unavailable | Self::Closed => FaultCode::Unavailable,
+            Self::Full => FaultCode::ResourceExhausted,
+            Self::Conflict => FaultCode::FailedPrecondition,
+            Self::Corrupt => FaultCode::DataLoss,
+            Self::Denied => FaultCode::PermissionDenied,
+        }
+    }
+
+    /// What a failure of this kind asks for unless the error says otherwise.
+    #[must_use]
+    pub fn default_outcome(self) -> Outcome {
+        match self {
+            Self::Decode | Self::Invalid | Self::NoRoute | Self::Misuse | Self::Unsupported => {
+                Outcome::Fatal
+            }
+            _ => Outcome::Retry,
+        }
+    }
+
+    /// A short lower-case name, used in logs, metrics and dead letters.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Decode => "undecodable",
+            Self::Invalid => "invalid",
+            Self::Handler => "handler",
+            Self::Panic => "panic",
+            Self::Timeout => "timeout",
+            Self::NoRoute => "no_route",
+            Self::Unroutable => "unroutable",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Unavailable => "unavailable",
+            Self::Full => "full",
+            Self::Closed => "closed",
+            Self::Misuse => "misuse",
+            Self::Unsupported => "unsupported",
+            Self::Conflict => "conflict",
+            Self::NotFound => "not_found",
+            Self::Corrupt => "corrupt",
+            Self::Denied => "denied",
+        }
+    }
+}
+
+impl Error {
+    /// An error of this kind; `context` names the thing, the cause and the next step.
+    #[must_use]
+    pub fn new(kind: ErrorKind, context: impl Into<String>) -> Self {
+        let inner = Inner {
+            kind,
+            outcome: kind.default_outcome(),
+            context: context.into(),
+            source: None,
+        };
+        Self(Box::new(inner))
+    }
+
+    /// Adds what caused it.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Overrides what it asks for.
+    #[must_use]
+    pub fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.0.outcome = outcome;
+        self
+    }
+
+    /// Puts the place where it happened before what happened.
+    #[must_use]
+    pub fn within(mut self, place: impl fmt::Display) -> Self {
+        self.0.context = format!("{place}: {}", self.0.context);
+        self
+    }
+
+    /// The class.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What it asks for.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.0.outcome
+    }
+
+    /// Whether another attempt may succeed.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.0.outcome == Outcome::Retry
+    }
+
+    /// The source, for deciding by its type.
+    #[must_use]
+    pub fn source_ref<E: StdError + 'static>(&self) -> Option<&E> {
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            if let Some(found) = error.downcast_ref() {
+                return Some(found);
+            }
+            cause = error.source();
+        }
+        None
+    }
+
+    /// The error and all its sources in one line, for logs and dead letters.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            line.push_str(": ");
+            line.push_str(&error.to_string());
+            cause = error.source();
+        }
+        line
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.context)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("outcome", &self.0.outcome)
+            .field("context", &self.0.context)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}

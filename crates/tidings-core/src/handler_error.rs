@@ -1,0 +1,154 @@
+//! What a handler returns when it fails: any error, and what it asks for.
+//!
+//! `?` works on every error type and asks for another attempt, as on the wire; the constructors and
+//! [`ResultExt`] ask for something else.
+
+use std::{error::Error as StdError, fmt, time::Duration};
+
+use crate::{
+    Fault,
+    error::{BoxError, Error, ErrorKind},
+    outcome::Outcome,
+};
+
+/// A failed handling. Made from any error by `?`.
+///
+/// It does not implement [`std::error::Error`] itself, which is what lets `?` accept every type that does.
+///
+/// ```
+/// use tidings_core::{HandlerError, handler_error::ResultExt};
+///
+/// fn parse(text: &str) -> Result<u32, HandlerError> {
+///     if text.is_empty() {
+///         return Err(HandlerError::fatal("there is nothing to parse"));
+///     }
+///     Ok(text.parse().or_fatal()?) // A second attempt would read the same text.
+/// }
+/// # assert!(parse("x").is_err());
+/// ```
+pub struct HandlerError {
+    outcome: Outcome,
+    fault: Option<Fault>,
+    source: BoxError,
+}
+
+impl HandlerError {
+    /// May succeed if tried again.
+    #[must_use]
+    pub fn retry(error: impl Into<BoxError>) -> Self {
+        Self {
+            outcome: Outcome::Retry,
+            fault: None,
+            source: error.into(),
+        }
+    }
+
+    /// Will never succeed: dead-letter it now.
+    #[must_use]
+    pub fn fatal(error: impl Into<BoxError>) -> Self {
+        Self {
+            outcome: Outcome::Fatal,
+            fault: None,
+            source: error.into(),
+        }
+    }
+
+    /// Not now: bring it back after this long, without counting an attempt.
+    #[must_use]
+    pub fn defer(after: Duration, error: impl Into<BoxError>) -> Self {
+        Self {
+            outcome: Outcome::Defer(after),
+            fault: None,
+            source: error.into(),
+        }
+    }
+
+    /// What it asks for.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// The fault that the caller must see, if this failure is an answer.
+    #[must_use]
+    pub fn into_fault(self) -> Result<Fault, Error> {
+        match self.fault {
+            Some(fault) => Ok(fault),
+            None => Err(self.into()),
+        }
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        let error: BoxError = Box::new(error);
+        match error.downcast::<Fault>() {
+            Ok(fault) => Self {
+                outcome: Outcome::Fatal,
+                fault: Some(Fault::clone(&fault)),
+                source: fault,
+            },
+            Err(error) => {
+                let outcome = error
+                    .downcast_ref::<Error>()
+                    .map_or(Outcome::Retry, Error::outcome);
+                Self {
+                    outcome,
+                    fault: None,
+                    source: error,
+                }
+            }
+        }
+    }
+}
+
+impl From<HandlerError> for Error {
+    fn from(failed: HandlerError) -> Self {
+        match failed.source.downcast::<Self>() {
+            Ok(error) => error.with_outcome(failed.outcome),
+            Err(source) => Self::new(ErrorKind::Handler, "the handler failed")
+                .with_outcome(failed.outcome)
+                .with_source(source),
+        }
+    }
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandlerError")
+            .field("outcome", &self.outcome)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl fmt::Display for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.source, f)
+    }
+}
+
+/// Says what a failure asks for, at the `?`.
+pub trait ResultExt<T> {
+    /// A failure here will never succeed.
+    ///
+    /// # Errors
+    /// The error, asking for a dead letter.
+    fn or_fatal(self) -> Result<T, HandlerError>;
+
+    /// A failure here wants to come back after this long.
+    ///
+    /// # Errors
+    /// The error, asking to be deferred.
+    fn or_defer(self, after: Duration) -> Result<T, HandlerError>;
+}
+
+impl<T, E: Into<BoxError>> ResultExt<T> for Result<T, E> {
+    fn or_fatal(self) -> Result<T, HandlerError> {
+        self.map_err(HandlerError::fatal)
+    }
+
+    fn or_defer(self, after: Duration) -> Result<T, HandlerError> {
+        self.map_err(|error| HandlerError::defer(after, error))
+    }
+}

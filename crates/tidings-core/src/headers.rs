@@ -1,0 +1,234 @@
+//! The headers of an envelope: a small ordered map from names to values.
+//!
+//! Values have the types that AMQP 0.9.1 field tables have, because that is the richest set among our
+//! transports; others write them as text. Every header name that Tidings itself uses is a constant here
+//! and nowhere else (`cargo xtask tidy` checks it).
+
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
+
+use bytes::Bytes;
+
+/// How often a domain message has been given back after a failure (`wire: domain messages`).
+pub const REDELIVERY_COUNT: &str = "redelivery_count";
+/// The main queue that a retried domain message belongs to.
+pub const QUEUE: &str = "queue";
+/// The broker's own history of dead-lettering: a list of tables.
+pub const X_DEATH: &str = "x-death";
+/// The exchange of the first dead-lettering.
+pub const X_FIRST_DEATH_EXCHANGE: &str = "x-first-death-exchange";
+/// The queue of the first dead-lettering.
+pub const X_FIRST_DEATH_QUEUE: &str = "x-first-death-queue";
+/// The reason of the first dead-lettering.
+pub const X_FIRST_DEATH_REASON: &str = "x-first-death-reason";
+/// Why a message became a dead letter: `max_retries`, `fatal`, `undecodable`, …
+pub const REASON: &str = "tidings-reason";
+/// The last error, as text.
+pub const ERROR: &str = "tidings-error";
+/// How often its handler was tried.
+pub const ATTEMPTS: &str = "tidings-attempts";
+/// When the first attempt failed (RFC 3339).
+pub const FIRST_FAILED_AT: &str = "tidings-first-failed-at";
+/// When the last attempt failed (RFC 3339).
+pub const LAST_FAILED_AT: &str = "tidings-last-failed-at";
+/// Whose handler failed.
+pub const SUBSCRIBER: &str = "tidings-subscriber";
+/// The machine on which it failed.
+pub const HOST: &str = "tidings-host";
+/// Not to be handled before this time (milliseconds since the Unix epoch).
+pub const NOT_BEFORE: &str = "tidings-not-before";
+
+/// A header value.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum HeaderValue {
+    /// No value.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// An integer; transports write it as narrow as it fits.
+    Int(i64),
+    /// A floating-point number.
+    Float(f64),
+    /// Text.
+    Text(Arc<str>),
+    /// Bytes that are not text.
+    Bytes(Bytes),
+    /// Seconds since the Unix epoch.
+    Timestamp(i64),
+    /// A list.
+    List(Vec<Self>),
+    /// A table.
+    Table(Headers),
+}
+
+impl HeaderValue {
+    /// The text, if it is text.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Self::Text(text) = self {
+            Some(text)
+        } else {
+            None
+        }
+    }
+
+    /// The integer, if it is one.
+    #[must_use]
+    pub fn as_int(&self) -> Option<i64> {
+        if let Self::Int(int) = self {
+            Some(*int)
+        } else {
+            None
+        }
+    }
+
+    /// The list, if it is one.
+    #[must_use]
+    pub fn as_list(&self) -> Option<&[Self]> {
+        if let Self::List(list) = self {
+            Some(list)
+        } else {
+            None
+        }
+    }
+
+    /// The table, if it is one.
+    #[must_use]
+    pub fn as_table(&self) -> Option<&Headers> {
+        if let Self::Table(table) = self {
+            Some(table)
+        } else {
+            None
+        }
+    }
+}
+
+impl From<&str> for HeaderValue {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+impl From<String> for HeaderValue {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+impl From<Arc<str>> for HeaderValue {
+    fn from(text: Arc<str>) -> Self {
+        Self::Text(text)
+    }
+}
+impl From<i64> for HeaderValue {
+    fn from(int: i64) -> Self {
+        Self::Int(int)
+    }
+}
+impl From<bool> for HeaderValue {
+    fn from(truth: bool) -> Self {
+        Self::Bool(truth)
+    }
+}
+
+/// Header names and values, in the order they were set. An empty one holds no memory.
+#[derive(Clone, Default, PartialEq)]
+pub struct Headers(Vec<(Cow<'static, str>, HeaderValue)>);
+
+impl Headers {
+    /// No headers.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The value of a header.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&HeaderValue> {
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The text of a header, if it is text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(HeaderValue::as_str)
+    }
+
+    /// The integer of a header, if it is one.
+    #[must_use]
+    pub fn int(&self, name: &str) -> Option<i64> {
+        self.get(name).and_then(HeaderValue::as_int)
+    }
+
+    /// Sets a header, replacing its value in place if it is there.
+    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<HeaderValue>) {
+        let (name, value) = (name.into(), value.into());
+        match self.0.iter_mut().find(|(key, _)| *key == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// Sets a header and returns the headers, for building them in one expression.
+    #[must_use]
+    pub fn with(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<HeaderValue>,
+    ) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    /// Removes a header.
+    pub fn remove(&mut self, name: &str) -> Option<HeaderValue> {
+        let index = self.0.iter().position(|(key, _)| key == name)?;
+        Some(self.0.remove(index).1)
+    }
+
+    /// Keeps only the headers whose name passes.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.0.retain(|(name, _)| keep(name));
+    }
+
+    /// Names and values, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &HeaderValue)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<N: Into<Cow<'static, str>>, V: Into<HeaderValue>> FromIterator<(N, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        let mut headers = Self::new();
+        for (name, value) in pairs {
+            headers.set(name, value);
+        }
+        headers
+    }
+}
+
+/// Text headers as a map, for transports and tools that know nothing richer.
+impl From<BTreeMap<String, String>> for Headers {
+    fn from(map: BTreeMap<String, String>) -> Self {
+        map.into_iter().collect()
+    }
+}

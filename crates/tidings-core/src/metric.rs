@@ -1,0 +1,41 @@
+//! Every metric of Tidings: its name, its unit, its labels and one line of meaning.
+//!
+//! Names with `messaging.` follow OpenTelemetry semantic conventions 1.44 (messaging, development); the
+//! others are ours. Metric names appear here and nowhere else (`cargo xtask tidy` checks it).
+
+/// Histogram, seconds. Labels: operation, destination, error type. How long a handling took, retries included.
+pub const PROCESS_DURATION: &str = "messaging.process.duration";
+/// Counter. Labels: operation, destination, error type. Messages handed to a handler.
+pub const CONSUMED_MESSAGES: &str = "messaging.client.consumed.messages";
+/// Counter. Labels: operation, destination, error type. Messages handed to the transport.
+pub const SENT_MESSAGES: &str = "messaging.client.sent.messages";
+/// Histogram, seconds. Labels: operation, destination, error type. From publish to confirm.
+pub const OPERATION_DURATION: &str = "messaging.client.operation.duration";
+/// Gauge. Labels: subscription. Handlings under way.
+pub const IN_FLIGHT: &str = "tidings_in_flight";
+/// Counter. Labels: subscription. Second and later attempts inside one delivery.
+pub const RETRIES: &str = "tidings_retries";
+/// Counter. Labels: subscription. Deliveries given to the broker for another time.
+pub const REDELIVERIES: &str = "tidings_redeliveries";
+/// Counter. Labels: subscription, reason. Messages that became dead letters.
+pub const DEAD_LETTERS: &str = "tidings_dead_letters";
+/// Counter. Labels: subscription. Handlers that panicked.
+pub const PANICS: &str = "tidings_handler_panics";
+/// Counter. Labels: none. Publishes that went to the fallback.
+pub const FALLBACK_PUBLISHES: &str = "tidings_fallback_publishes";
+/// Counter. Labels: none. Publishes replayed from the fallback.
+pub const FALLBACK_REPLAYS: &str = "tidings_fallback_replays";
+
+/// Labels.
+pub mod label {
+    /// `send`, `process`, `settle`.
+    pub const OPERATION: &str = "messaging.operation.name";
+    /// The exchange or queue.
+    pub const DESTINATION: &str = "messaging.destination.name";
+    /// The error kind, absent on success.
+    pub const ERROR: &str = "error.type";
+    /// The subscription.
+    pub const SUBSCRIPTION: &str = "subscription";
+    /// Why a message became a dead letter.
+    pub const REASON: &str = "reason";
+}

@@ -1,0 +1,129 @@
+//! How failures of one subscription are treated: how often, how soon, and which errors are not worth it.
+
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+
+use crate::{Error, Outcome};
+
+/// How often and how soon a failed message comes again.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidings_core::{Outcome, retry_policy::RetryPolicy};
+///
+/// let policy = RetryPolicy::new(5)
+///     .with_steps([Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60)])
+///     .with_jitter(0.2)
+///     .classify::<std::num::ParseIntError>(Outcome::Fatal);
+/// assert_eq!(policy.step(1), Some(Duration::from_secs(1)));
+/// assert_eq!(policy.step(4), Some(Duration::from_secs(60)), "the last step repeats");
+/// ```
+#[derive(Clone)]
+pub struct RetryPolicy {
+    max_retries: u32,
+    steps: Arc<[Duration]>,
+    jitter: f64,
+    classes: Vec<Class>,
+}
+
+type Class = Arc<dyn Fn(&Error) -> Option<Outcome> + Send + Sync>;
+
+impl RetryPolicy {
+    /// At most `max_retries` further attempts after the first, with the convention's own delay.
+    /// 0 dead-letters on the first failure.
+    #[must_use]
+    pub fn new(max_retries: u32) -> Self {
+        Self {
+            max_retries,
+            steps: Arc::new([]),
+            jitter: 0.0,
+            classes: Vec::new(),
+        }
+    }
+
+    /// Waits `steps[n]` after the failure number `n`, counted from 0; the last step repeats.
+    #[must_use]
+    pub fn with_steps(mut self, steps: impl IntoIterator<Item = Duration>) -> Self {
+        self.steps = steps.into_iter().collect();
+        self
+    }
+
+    /// Shortens each wait by a random share of up to `jitter` (0 to 1, clamped), so that a crowd of failures
+    /// does not come back as a crowd.
+    #[must_use]
+    pub fn with_jitter(mut self, jitter: f64) -> Self {
+        self.jitter = if jitter.is_nan() {
+            0.0
+        } else {
+            jitter.clamp(0.0, 1.0)
+        };
+        self
+    }
+
+    /// Treats every failure caused by an `E` as this outcome, whatever the handler said. Earlier rules win.
+    #[must_use]
+    pub fn classify<E: StdError + 'static>(self, outcome: Outcome) -> Self {
+        self.classify_with(move |error| error.source_ref::<E>().map(|_| outcome))
+    }
+
+    /// Treats failures as this function says; `None` leaves the decision to the next rule.
+    #[must_use]
+    pub fn classify_with(
+        mut self,
+        class: impl Fn(&Error) -> Option<Outcome> + Send + Sync + 'static,
+    ) -> Self {
+        self.classes.push(Arc::new(class));
+        self
+    }
+
+    /// How many further attempts a message has after the first.
+    #[must_use]
+    pub fn max_retries(&self) -> u32 {
+        self.max_retries
+    }
+
+    /// The steps, empty if the convention's own delay applies.
+    #[must_use]
+    pub fn steps(&self) -> &[Duration] {
+        &self.steps
+    }
+
+    /// The share by which waits are shortened at random.
+    #[must_use]
+    pub fn jitter(&self) -> f64 {
+        self.jitter
+    }
+
+    /// The wait after `failures` failures (1 for the first), `None` if the convention's own delay applies.
+    #[must_use]
+    pub fn step(&self, failures: u32) -> Option<Duration> {
+        let index = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.steps.get(index).or(self.steps.last()).copied()
+    }
+
+    /// What a failure asks for: the first rule that knows it, else what the error itself says.
+    #[must_use]
+    pub fn outcome(&self, error: &Error) -> Outcome {
+        self.classes
+            .iter()
+            .find_map(|class| class(error))
+            .unwrap_or_else(|| error.outcome())
+    }
+}
+
+/// Five retries, as on the domain wire.
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::new(5)
+    }
+}
+
+impl fmt::Debug for RetryPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryPolicy")
+            .field("max_retries", &self.max_retries)
+            .field("steps", &self.steps)
+            .field("jitter", &self.jitter)
+            .field("classes", &self.classes.len())
+            .finish()
+    }
+}
