@@ -3,10 +3,16 @@
 //! JSON is the only format so far. It is written in one of two byte styles, because one deployed system
 //! compares bytes and spells JSON its own way.
 
-use std::io;
+use std::{fmt, io};
 
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
+use serde::{
+    Deserializer, Serialize,
+    de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::{
+    ser::{CharEscape, CompactFormatter, Formatter},
+    value::RawValue,
+};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -53,6 +59,61 @@ impl Format {
                 format!("cannot decode the message: {error}"),
             )
         })
+    }
+
+    /// One top-level field of an encoded message, still encoded; `None` if it is not there or the
+    /// bytes are no object.
+    #[must_use]
+    pub fn field<'a>(self, bytes: &'a [u8], name: &str) -> Option<&'a str> {
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        let raw = deserializer.deserialize_map(Member(name)).ok().flatten()?;
+        Some(raw.get())
+    }
+}
+
+/// Reads one top-level member of a JSON object and skips the others.
+struct Member<'n>(&'n str);
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(wanted) = members.next_key_seed(Named(self.0))? {
+            if wanted {
+                found = Some(members.next_value()?);
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Compares a member's name without copying it.
+struct Named<'n>(&'n str);
+
+impl<'de> DeserializeSeed<'de> for Named<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<bool, D::Error> {
+        name.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Named<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
+        Ok(name == self.0)
     }
 }
 
@@ -174,6 +235,14 @@ mod tests {
             &"ñ€😀/\"\\\u{2028}\u{1}\u{7f}\n",
             "\"\\u00f1\\u20ac\\ud83d\\ude00/\\\"\\\\\\u2028\\u0001\u{7f}\\n\"",
         );
+    }
+
+    #[test]
+    fn finds_one_field_and_skips_the_rest() {
+        let bytes = br#"{"a": {"id": 1}, "id": "x", "b": [1]}"#;
+        assert_eq!(Format::Json.field(bytes, "id"), Some("\"x\""));
+        assert_eq!(Format::Json.field(bytes, "c"), None);
+        assert_eq!(Format::Json.field(b"[1]", "id"), None);
     }
 
     #[test]

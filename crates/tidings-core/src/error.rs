@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt};
 
-use crate::{fault::FaultCode, outcome::Outcome};
+use crate::{acker::Settlement, fault::FaultCode, outcome::Outcome};
 
 /// `Result` with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -21,6 +21,7 @@ struct Inner {
     outcome: Outcome,
     context: String,
     source: Option<BoxError>,
+    settlement: Option<Settlement>,
 }
 
 /// The class of an error. Programs decide by it, never by the text.
@@ -126,6 +127,7 @@ impl Error {
             outcome: kind.default_outcome(),
             context: context.into(),
             source: None,
+            settlement: None,
         };
         Self(Box::new(inner))
     }
@@ -141,6 +143,13 @@ impl Error {
     #[must_use]
     pub fn with_outcome(mut self, outcome: Outcome) -> Self {
         self.0.outcome = outcome;
+        self
+    }
+
+    /// Says how the delivery that failed is to be settled. Set by the layer that carried out the convention's plan.
+    #[must_use]
+    pub fn with_settlement(mut self, settlement: Settlement) -> Self {
+        self.0.settlement = Some(settlement);
         self
     }
 
@@ -161,6 +170,12 @@ impl Error {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
+    }
+
+    /// How the delivery that failed is to be settled; `None` if nobody has decided it yet.
+    #[must_use]
+    pub fn settlement(&self) -> Option<&Settlement> {
+        self.0.settlement.as_ref()
     }
 
     /// Whether another attempt may succeed.
@@ -209,6 +224,7 @@ impl fmt::Debug for Error {
             .field("outcome", &self.0.outcome)
             .field("context", &self.0.context)
             .field("source", &self.0.source)
+            .field("settlement", &self.0.settlement)
             .finish()
     }
 }

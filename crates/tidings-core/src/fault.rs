@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::outcome::Outcome;
+
 /// What the other shore must know of a failure: a code, a sentence and optional details.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fault {
@@ -82,6 +84,21 @@ pub enum FaultCode {
     DataLoss,
     /// The caller did not prove who it is.
     Unauthenticated,
+}
+
+impl FaultCode {
+    /// What a handling that ends with this code asks for: what may pass by itself is worth another attempt.
+    #[must_use]
+    pub fn default_outcome(self) -> Outcome {
+        match self {
+            Self::DeadlineExceeded
+            | Self::ResourceExhausted
+            | Self::Aborted
+            | Self::Unavailable
+            | Self::Unknown => Outcome::Retry,
+            _ => Outcome::Fatal,
+        }
+    }
 }
 
 impl fmt::Display for FaultCode {

@@ -28,7 +28,6 @@ use crate::{
 /// ```
 pub struct HandlerError {
     outcome: Outcome,
-    fault: Option<Fault>,
     source: BoxError,
 }
 
@@ -38,7 +37,6 @@ impl HandlerError {
     pub fn retry(error: impl Into<BoxError>) -> Self {
         Self {
             outcome: Outcome::Retry,
-            fault: None,
             source: error.into(),
         }
     }
@@ -48,7 +46,6 @@ impl HandlerError {
     pub fn fatal(error: impl Into<BoxError>) -> Self {
         Self {
             outcome: Outcome::Fatal,
-            fault: None,
             source: error.into(),
         }
     }
@@ -58,7 +55,6 @@ impl HandlerError {
     pub fn defer(after: Duration, error: impl Into<BoxError>) -> Self {
         Self {
             outcome: Outcome::Defer(after),
-            fault: None,
             source: error.into(),
         }
     }
@@ -68,36 +64,18 @@ impl HandlerError {
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
-
-    /// The fault that the caller must see, if this failure is an answer.
-    #[must_use]
-    pub fn into_fault(self) -> Result<Fault, Error> {
-        match self.fault {
-            Some(fault) => Ok(fault),
-            None => Err(self.into()),
-        }
-    }
 }
 
 impl<E: StdError + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        let error: BoxError = Box::new(error);
-        match error.downcast::<Fault>() {
-            Ok(fault) => Self {
-                outcome: Outcome::Fatal,
-                fault: Some(Fault::clone(&fault)),
-                source: fault,
-            },
-            Err(error) => {
-                let outcome = error
-                    .downcast_ref::<Error>()
-                    .map_or(Outcome::Retry, Error::outcome);
-                Self {
-                    outcome,
-                    fault: None,
-                    source: error,
-                }
-            }
+        let source: BoxError = Box::new(error);
+        let fault = source
+            .downcast_ref::<Fault>()
+            .map(|fault| fault.code.default_outcome());
+        let outcome = fault.or_else(|| source.downcast_ref::<Error>().map(Error::outcome));
+        Self {
+            outcome: outcome.unwrap_or(Outcome::Retry),
+            source,
         }
     }
 }

@@ -12,6 +12,7 @@
 
 // What a message means.
 pub mod contract;
+pub mod message;
 pub mod metadata;
 pub mod schema;
 
@@ -62,6 +63,7 @@ pub use crate::{
     fault::{Fault, FaultCode},
     handler_error::HandlerError,
     headers::{HeaderValue, Headers},
+    message::AnyMessage,
     metadata::Metadata,
     outcome::Outcome,
     payload::Payload,

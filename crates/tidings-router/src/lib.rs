@@ -1,1 +1,24 @@
-//! To be written.
+//! From a call to a function: which handler a message goes to, and how its arguments are made.
+//!
+//! A handler is a plain async function. Its last argument is the message; the others are extractors. A
+//! [`Subscriber`] gives handlers a name and a policy, a [`Router`] collects subscribers and their state.
+//! Nothing here knows a transport, a task or a broker.
+
+mod handler;
+mod ordering;
+mod respond;
+mod route;
+mod router;
+mod state;
+mod subscriber;
+
+#[doc(inline)]
+pub use crate::{
+    handler::{Handler, Handling},
+    ordering::OrderKey,
+    respond::Respond,
+    route::{Route, RouteService},
+    router::Router,
+    state::{FromState, State},
+    subscriber::{Options, Subscriber},
+};

@@ -1,0 +1,192 @@
+//! A route: one handler at one queue, as a tower service.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tidings_core::{
+    Call, Error, Reply,
+    convention::{Attachment, Convention, Interest},
+    error::Result,
+    extensions::Extensions,
+    extract::Scope,
+};
+use tower_service::Service;
+
+use crate::{
+    handler::{ErasedHandler, Handling},
+    subscriber::Options,
+};
+
+/// One handler with its interest, its policy and its state, before it knows its convention.
+pub struct Route {
+    subscriber: Arc<str>,
+    interest: Interest,
+    options: Options,
+    bound: Arc<dyn Bound>,
+}
+
+impl Route {
+    pub(crate) fn new<S: Send + Sync + 'static>(
+        subscriber: Arc<str>,
+        interest: Interest,
+        options: Options,
+        handler: ErasedHandler<S>,
+        state: Arc<S>,
+    ) -> Self {
+        Self {
+            subscriber,
+            interest,
+            options,
+            bound: Arc::new(WithState { handler, state }),
+        }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn subscriber(&self) -> &Arc<str> {
+        &self.subscriber
+    }
+
+    /// What it handles.
+    #[must_use]
+    pub fn interest(&self) -> &Interest {
+        &self.interest
+    }
+
+    /// How its messages are treated.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The service that opens a call by its convention, makes the arguments and calls the handler.
+    #[must_use]
+    pub fn service(
+        &self,
+        convention: Arc<dyn Convention>,
+        attachment: Arc<Attachment>,
+        services: Arc<Extensions>,
+    ) -> RouteService {
+        RouteService {
+            bound: Arc::clone(&self.bound),
+            convention,
+            attachment,
+            services,
+        }
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("subscriber", &self.subscriber)
+            .field("interest", &self.interest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A handler as a tower service: the innermost of the stack.
+#[derive(Clone)]
+pub struct RouteService {
+    bound: Arc<dyn Bound>,
+    convention: Arc<dyn Convention>,
+    attachment: Arc<Attachment>,
+    services: Arc<Extensions>,
+}
+
+impl RouteService {
+    fn handle(&self, call: &Call) -> Result<Handling> {
+        let opened = self.convention.open(&call.envelope, &self.attachment)?;
+        self.bound.handle(call, &opened, self)
+    }
+}
+
+impl Service<Call> for RouteService {
+    type Response = Reply;
+    type Error = Error;
+    type Future = Routing;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Routing {
+        Routing(match self.handle(&call) {
+            Ok(handling) => Progress::Handling(handling),
+            Err(error) => Progress::Refused(Some(error)),
+        })
+    }
+}
+
+impl fmt::Debug for RouteService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteService")
+            .field("attachment", &self.attachment)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The future of a [`RouteService`]: the handler at work, or why it was never called.
+pub struct Routing(Progress);
+
+enum Progress {
+    Handling(Handling),
+    Refused(Option<Error>),
+}
+
+impl Future for Routing {
+    type Output = Result<Reply>;
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Progress::Handling(handling) => handling.as_mut().poll(cx),
+            Progress::Refused(error) => {
+                let again =
+                    || Error::new(tidings_core::ErrorKind::Closed, "polled after it had ended");
+                Poll::Ready(Err(error.take().unwrap_or_else(again)))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Routing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Routing")
+    }
+}
+
+/// A handler together with its state, whose type is forgotten here.
+trait Bound: Send + Sync {
+    fn handle(
+        &self,
+        call: &Call,
+        opened: &tidings_core::convention::Opened<'_>,
+        service: &RouteService,
+    ) -> Result<Handling>;
+}
+
+struct WithState<S> {
+    handler: ErasedHandler<S>,
+    state: Arc<S>,
+}
+
+impl<S: Send + Sync> Bound for WithState<S> {
+    fn handle(
+        &self,
+        call: &Call,
+        opened: &tidings_core::convention::Opened<'_>,
+        service: &RouteService,
+    ) -> Result<Handling> {
+        let scope = Scope {
+            call,
+            opened,
+            attachment: &service.attachment,
+            state: &*self.state,
+            services: &service.services,
+        };
+        self.handler.call(&scope, service.convention.format())
+    }
+}

@@ -1,0 +1,52 @@
+//! The application's state as an argument.
+
+use std::ops::{Deref, DerefMut};
+
+use tidings_core::{
+    error::Result,
+    extract::{FromCall, Scope},
+};
+
+/// The application's state, or a part of it that implements [`FromState`].
+///
+/// ```
+/// # use tidings_router::State;
+/// #[derive(Clone)]
+/// struct Mailer;
+///
+/// async fn send_mail(State(mailer): State<Mailer>) { /* … */ }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct State<T>(pub T);
+
+/// A part of the state that a handler may ask for by its own type.
+pub trait FromState<S> {
+    /// Copies the part out.
+    fn from_state(state: &S) -> Self;
+}
+
+impl<S: Clone> FromState<S> for S {
+    fn from_state(state: &S) -> Self {
+        state.clone()
+    }
+}
+
+impl<S, T: FromState<S>> FromCall<S> for State<T> {
+    fn from_call(scope: &Scope<'_, S>) -> Result<Self> {
+        Ok(Self(T::from_state(scope.state)))
+    }
+}
+
+impl<T> Deref for State<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for State<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
