@@ -20,6 +20,11 @@ pub trait Convention: fmt::Debug + Send + Sync + 'static {
     /// How the fields of a message are encoded.
     fn format(&self) -> Format;
 
+    /// How failures are treated unless a subscriber says otherwise.
+    fn retry_policy(&self) -> RetryPolicy {
+        RetryPolicy::default()
+    }
+
     /// What exists whether or not anybody subscribes: exchanges, stores.
     fn topology(&self) -> Topology;
 
