@@ -1,1 +1,7 @@
-//! To be written.
+//! RabbitMQ's topology model inside the process, in memory or durable in one file.
+
+pub mod broker;
+pub mod envelope;
+mod subscriber;
+
+pub use crate::subscriber::LocalSubscriber;
