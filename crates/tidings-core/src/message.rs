@@ -12,11 +12,9 @@ use crate::{
 };
 
 /// The last argument of a handler, decoded from the message.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the message of a handler",
-    label = "the last argument of a handler must be a message",
-    note = "derive `Event` or `Command` for it, or take `AnyMessage`"
-)]
+///
+/// Every [`Contract`] is one, and so is [`AnyMessage`]. The compiler explains what is missing in the words of
+/// [`Contract`].
 pub trait FromMessage: Sized + Send + 'static {
     /// What a subscriber with such a handler wants to receive.
     fn interest() -> Interest;

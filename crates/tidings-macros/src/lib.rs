@@ -11,9 +11,16 @@ use syn::{DeriveInput, parse_macro_input};
 
 /// Makes a type an event: a fact that any number of subscribers may receive.
 ///
-/// The name is the type's own, split before every ASCII capital and joined by dots (`UserCreated` is
-/// `user.created`); the version is 1. Both can be given: `#[event(name = "user.signed_up", version = 2)]`.
-/// A type that also derives `garde::Validate` is validated on both shores.
+/// Written above the type, beside `Serialize`, `Deserialize` and `JsonSchema`; `#[event(…)]` changes what is
+/// derived. The trait `Contract` has an example.
+///
+/// | setting | meaning | default |
+/// |---|---|---|
+/// | `name = "user.signed_up"` | the dotted name | the type's own, split before every ASCII capital and joined by dots: `UserCreated` is `user.created` |
+/// | `version = 2` | the version, 0 or more | 1 |
+/// | `crate = tidings_core` | where the generated code finds `contract` | `::tidings` |
+///
+/// A type that also derives `garde::Validate` is validated before it is published and after it is received.
 #[proc_macro_derive(Event, attributes(event))]
 pub fn derive_event(input: TokenStream) -> TokenStream {
     derive(input, &contract::EVENT)

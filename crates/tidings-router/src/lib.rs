@@ -14,7 +14,7 @@ mod subscriber;
 
 #[doc(inline)]
 pub use crate::{
-    handler::{Handler, Handling},
+    handler::{Arguments, Function, Handler, Handling},
     ordering::OrderKey,
     respond::Respond,
     route::{Route, RouteService},

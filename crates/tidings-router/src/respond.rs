@@ -6,7 +6,7 @@ use tidings_core::{HandlerError, Reply, error::Result};
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
     label = "not something a handler can return",
-    note = "return nothing, `Result<(), HandlerError>`, or `Result<(), E>` where `E` is an error type"
+    note = "return nothing, `Result<(), HandlerError>`, or `Result<(), E>` where `E` implements `std::error::Error`"
 )]
 pub trait Respond {
     /// Becomes a reply or an error.

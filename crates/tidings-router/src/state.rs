@@ -20,6 +20,26 @@ use tidings_core::{
 pub struct State<T>(pub T);
 
 /// A part of the state that a handler may ask for by its own type.
+///
+/// ```
+/// # use tidings_router::FromState;
+/// # #[derive(Clone)]
+/// # struct Mailer;
+/// struct App {
+///     mailer: Mailer,
+/// }
+///
+/// impl FromState<App> for Mailer {
+///     fn from_state(app: &App) -> Self {
+///         app.mailer.clone()
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not part of the state `{S}`",
+    label = "this handler asks for another state than the router's",
+    note = "ask for `State<{S}>`, give the router a `{Self}` in `with_state`, or implement `FromState<{S}>` for `{Self}`"
+)]
 pub trait FromState<S> {
     /// Copies the part out.
     fn from_state(state: &S) -> Self;

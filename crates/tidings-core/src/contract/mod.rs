@@ -30,7 +30,8 @@ pub use self::validation::{Invalid, Violation, probe};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a message",
     label = "this type has no contract",
-    note = "derive one: `#[derive(Event, Serialize, Deserialize, JsonSchema)]` (or `Command`)"
+    note = "derive one: `#[derive(Event, Serialize, Deserialize, JsonSchema)]` (or `Command`)",
+    note = "the last argument of a handler is its message; `AnyMessage` stands for any"
 )]
 pub trait Contract: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// The dotted name, for example `user.created`.

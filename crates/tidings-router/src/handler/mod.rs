@@ -1,20 +1,23 @@
 //! What a handler is, and how its arguments are made from a call.
+//!
+//! Three traits instead of one, because of the compiler's messages: it names a wrong argument, result or future
+//! only if choosing the implementation does not depend on them. [`Function`] therefore looks at the number of
+//! arguments alone, [`Arguments`] at their types, and [`Handler`], which is what users meet, has one
+//! implementation that asks for both. `tests/ui` holds the messages that come of it.
 
+mod arguments;
 mod erased;
+mod function;
 
 use std::future::Future;
 
 use tidings_core::{
-    codec::Format,
-    convention::Interest,
-    error::Result,
-    extract::{FromCall, Scope},
-    message::FromMessage,
-    reply::Reply,
+    codec::Format, convention::Interest, error::Result, extract::Scope, reply::Reply,
     transport::BoxFuture,
 };
 
 pub(crate) use self::erased::{ErasedHandler, erase};
+pub use self::{arguments::Arguments, function::Function};
 use crate::respond::Respond;
 
 /// A handler at work. This box is the one allocation that a message costs beyond its decoding.
@@ -41,10 +44,9 @@ pub type Handling = BoxFuture<'static, Result<Reply>>;
 /// You never implement this trait: every fitting function has it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
-    label = "this function cannot handle a message",
+    label = "this cannot handle a message",
     note = "a handler is an `async fn` with up to eight extractors and, as its last argument, a message",
-    note = "it returns nothing, `Result<(), HandlerError>`, or `Result<(), E>` with any error type",
-    note = "its future must be `Send`: hold no `Rc`, `RefCell` guard or `MutexGuard` across an `.await`"
+    note = "a closure can be one too, if the types of its arguments are written down"
 )]
 pub trait Handler<Args, S>: Clone + Send + Sync + 'static {
     /// What a subscriber with this handler wants to receive.
@@ -57,35 +59,18 @@ pub trait Handler<Args, S>: Clone + Send + Sync + 'static {
     fn call(&self, scope: &Scope<'_, S>, format: Format) -> Result<Handling>;
 }
 
-macro_rules! handlers {
-    ($($($extractor:ident)*;)*) => {$(
-        impl<F, Fut, S, M, $($extractor,)*> Handler<($($extractor,)* M,), S> for F
-        where
-            F: Fn($($extractor,)* M) -> Fut + Clone + Send + Sync + 'static,
-            Fut: Future + Send + 'static,
-            Fut::Output: Respond,
-            M: FromMessage,
-            $($extractor: FromCall<S> + Send,)*
-        {
-            fn interest() -> Interest {
-                M::interest()
-            }
-            fn call(&self, scope: &Scope<'_, S>, format: Format) -> Result<Handling> {
-                let handling = self($($extractor::from_call(scope)?,)* M::from_message(scope.opened, format)?);
-                Ok(Box::pin(async move { handling.await.respond() }))
-            }
-        }
-    )*};
-}
+impl<F, Args, S> Handler<Args, S> for F
+where
+    F: Function<Args> + Clone + Send + Sync + 'static,
+    Args: Arguments<S>,
+    F::Returned: Future<Output: Respond> + Send + 'static,
+{
+    fn interest() -> Interest {
+        Args::interest()
+    }
 
-handlers! {
-    ;
-    T1;
-    T1 T2;
-    T1 T2 T3;
-    T1 T2 T3 T4;
-    T1 T2 T3 T4 T5;
-    T1 T2 T3 T4 T5 T6;
-    T1 T2 T3 T4 T5 T6 T7;
-    T1 T2 T3 T4 T5 T6 T7 T8;
+    fn call(&self, scope: &Scope<'_, S>, format: Format) -> Result<Handling> {
+        let handling = self.apply(Args::make(scope, format)?);
+        Ok(Box::pin(async move { handling.await.respond() }))
+    }
 }

@@ -1,0 +1,3 @@
+//! What the router promises, seen through its public API.
+
+mod ui;
