@@ -1,0 +1,114 @@
+//! `cargo xtask ci`: everything that is checked before a change is taken, here as on the CI machine.
+//!
+//! Cheap steps come first. Clippy and the documentation share the metadata builds of the dependencies, the
+//! tests and doc tests share the real ones; all use the workspace's default features, so that nothing is
+//! built in two flavours.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::{
+    deny,
+    runner::Runner,
+    table::{Cell, Table, Tone},
+    tidy,
+    workspace::Workspace,
+};
+
+/// Longer than any step takes; a step that takes it hangs.
+const LIMIT: Duration = Duration::from_secs(22 * 60);
+
+/// What a step does; `false` means that it found something.
+type Step = fn(&Runner, &Workspace) -> Result<bool>;
+
+const STEPS: &[(&str, Step)] = &[
+    ("fmt", |runner, _| {
+        cargo(runner, &["fmt", "--all", "--check"])
+    }),
+    ("tidy", |_, workspace| tidy::run(workspace)),
+    ("deny", deny::run),
+    ("clippy", |runner, _| {
+        cargo(
+            runner,
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        )
+    }),
+    // As a command of its own: it is the one the README names, and so the one that must work.
+    ("test", |runner, _| cargo(runner, &["xtask", "test"])),
+    ("docs", docs),
+];
+
+/// How a step ended.
+enum Ending {
+    Passed,
+    Failed,
+    /// Not run, because an earlier one failed.
+    NotRun,
+}
+
+/// Runs the steps and prints how each went; stops at the first failure unless told to keep going.
+pub(crate) fn run(runner: &Runner, workspace: &Workspace, keep_going: bool) -> Result<bool> {
+    let mut table = Table::new(&["step", "result", "time"]);
+    let mut failed = false;
+    for (name, step) in STEPS {
+        let started = Instant::now();
+        let ending = if failed && !keep_going {
+            Ending::NotRun
+        } else {
+            run_step(name, *step, runner, workspace)
+        };
+        failed |= matches!(ending, Ending::Failed);
+        table.row([
+            (*name).into(),
+            describe(&ending),
+            time(&ending, started.elapsed()),
+        ]);
+    }
+    println!("\n{table}");
+    Ok(!failed)
+}
+
+/// Runs one step. An error is a failure of that step, not of the run: the table is printed all the same.
+fn run_step(name: &str, step: Step, runner: &Runner, workspace: &Workspace) -> Ending {
+    println!("\n== {name}");
+    match step(runner, workspace) {
+        Ok(true) => Ending::Passed,
+        Ok(false) => Ending::Failed,
+        Err(error) => {
+            println!("error: {error:#}");
+            Ending::Failed
+        }
+    }
+}
+
+fn describe(ending: &Ending) -> Cell {
+    match ending {
+        Ending::Passed => Cell::new("ok", Tone::Good),
+        Ending::Failed => Cell::new("FAILED", Tone::Bad),
+        Ending::NotRun => Cell::new("not run", Tone::Quiet),
+    }
+}
+
+fn time(ending: &Ending, elapsed: Duration) -> Cell {
+    match ending {
+        Ending::NotRun => "".into(),
+        Ending::Passed | Ending::Failed => format!("{:.1} s", elapsed.as_secs_f64()).into(),
+    }
+}
+
+fn cargo(runner: &Runner, arguments: &[&str]) -> Result<bool> {
+    runner.run(&mut runner.cargo(arguments), LIMIT)
+}
+
+fn docs(runner: &Runner, _: &Workspace) -> Result<bool> {
+    let mut cargo = runner.cargo(&["doc", "--workspace", "--no-deps"]);
+    runner.run(cargo.env("RUSTDOCFLAGS", "-D warnings"), LIMIT)
+}
