@@ -1,3 +1,10 @@
 //! What the router promises, seen through its public API.
 
+#![expect(clippy::unwrap_used, reason = "in a test, what fails here is the test")]
+
+mod bench;
+mod errors;
+mod extractors;
+mod ordering;
+mod subscribers;
 mod ui;
