@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod envelope;
+mod link;
 mod subscriber;
 
 pub use crate::subscriber::LocalSubscriber;
