@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::{
     deny,
@@ -55,10 +55,15 @@ enum Ending {
 }
 
 /// Runs the steps and prints how each went; stops at the first failure unless told to keep going.
-pub(crate) fn run(runner: &Runner, workspace: &Workspace, keep_going: bool) -> Result<bool> {
+pub(crate) fn run(
+    runner: &Runner,
+    workspace: &Workspace,
+    only: &[String],
+    keep_going: bool,
+) -> Result<bool> {
     let mut table = Table::new(&["step", "result", "time"]);
     let mut failed = false;
-    for (name, step) in STEPS {
+    for (name, step) in chosen(only)? {
         let started = Instant::now();
         let ending = if failed && !keep_going {
             Ending::NotRun
@@ -74,6 +79,18 @@ pub(crate) fn run(runner: &Runner, workspace: &Workspace, keep_going: bool) -> R
     }
     println!("\n{table}");
     Ok(!failed)
+}
+
+/// The steps that are asked for, in our order; all of them if none is named.
+fn chosen(only: &[String]) -> Result<Vec<&'static (&'static str, Step)>> {
+    for name in only {
+        if !STEPS.iter().any(|(step, _)| step == name) {
+            let names: Vec<_> = STEPS.iter().map(|(name, _)| *name).collect();
+            bail!("there is no step `{name}`; there are {}", names.join(", "));
+        }
+    }
+    let is_chosen = |name: &str| only.is_empty() || only.iter().any(|wanted| wanted == name);
+    Ok(STEPS.iter().filter(|(name, _)| is_chosen(name)).collect())
 }
 
 /// Runs one step. An error is a failure of that step, not of the run: the table is printed all the same.
@@ -111,4 +128,29 @@ fn cargo(runner: &Runner, arguments: &[&str]) -> Result<bool> {
 fn docs(runner: &Runner, _: &Workspace) -> Result<bool> {
     let mut cargo = runner.cargo(&["doc", "--workspace", "--no-deps"]);
     runner.run(cargo.env("RUSTDOCFLAGS", "-D warnings"), LIMIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(only: &[&str]) -> Result<Vec<&'static str>> {
+        let only: Vec<_> = only.iter().map(ToString::to_string).collect();
+        Ok(chosen(&only)?.into_iter().map(|(name, _)| *name).collect())
+    }
+
+    #[test]
+    fn all_steps_run_unless_some_are_named() {
+        assert_eq!(
+            names(&[]).unwrap(),
+            ["fmt", "tidy", "deny", "clippy", "test", "docs"]
+        );
+        assert_eq!(names(&["docs", "fmt"]).unwrap(), ["fmt", "docs"]);
+        assert!(
+            names(&["lint"])
+                .unwrap_err()
+                .to_string()
+                .starts_with("there is no step `lint`")
+        );
+    }
 }

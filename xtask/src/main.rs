@@ -41,8 +41,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Everything CI checks, in order: fmt, tidy, clippy, test, docs, deny
+    /// Everything CI checks, in order: fmt, tidy, deny, clippy, test, docs
     Ci {
+        /// Only these steps
+        #[arg(value_name = "STEP")]
+        only: Vec<String>,
         /// Run the steps after a failed one as well
         #[arg(long)]
         keep_going: bool,
@@ -82,7 +85,7 @@ fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let workspace = Workspace::find()?;
     let runner = Runner::new(workspace.root())?;
     match arguments.command {
-        Command::Ci { keep_going } => ci::run(&runner, &workspace, keep_going),
+        Command::Ci { only, keep_going } => ci::run(&runner, &workspace, &only, keep_going),
         Command::Test(options) => test::run(&runner, &workspace, &options),
         Command::Tidy => tidy::run(&workspace),
         Command::Bench { name, arguments } => bench::run(&runner, name.as_deref(), &arguments),

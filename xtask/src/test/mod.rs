@@ -5,6 +5,7 @@
 //! programs read.
 
 mod count;
+mod selection;
 
 use std::{
     fs,
@@ -62,6 +63,7 @@ pub(crate) fn run(runner: &Runner, workspace: &Workspace, options: &Options) -> 
     )?;
     let tests = Tests {
         runner,
+        workspace,
         session: &session,
         options,
     };
@@ -79,6 +81,7 @@ pub(crate) fn run(runner: &Runner, workspace: &Workspace, options: &Options) -> 
 
 struct Tests<'a> {
     runner: &'a Runner,
+    workspace: &'a Workspace,
     session: &'a Session,
     options: &'a Options,
 }
@@ -90,9 +93,12 @@ impl Tests<'_> {
                 self.with_cargo("tests and doc tests", &["test", "--no-fail-fast"])?,
             ]);
         }
+        let arguments = &self.options.arguments;
         let mut lines = vec![self.with_nextest()?];
         // nextest does not run doc tests, and cargo does not run doc tests of a filter for tests.
-        if selects_packages_only(&self.options.arguments) {
+        if selection::is_packages_only(arguments)
+            && selection::has_library(arguments, self.workspace)
+        {
             lines.push(self.with_cargo("doc tests", &["test", "--doc", "--no-fail-fast"])?);
         }
         Ok(lines)
@@ -134,7 +140,7 @@ impl Tests<'_> {
 
     fn command(&self, subcommand: &[&str]) -> Command {
         let mut command = self.runner.cargo(subcommand);
-        if !selects_packages(&self.options.arguments) {
+        if !selection::names_packages(&self.options.arguments) {
             command.arg("--workspace");
         }
         command.args(&self.options.arguments);
@@ -158,30 +164,6 @@ fn remove_if_there(file: &PathBuf) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
-}
-
-/// Whether the arguments say which packages to test.
-fn selects_packages(arguments: &[String]) -> bool {
-    let ours = arguments.iter().take_while(|argument| *argument != "--");
-    ours.into_iter().any(|argument| is_package_flag(argument))
-}
-
-/// Whether the arguments say which packages to test, and nothing else.
-fn selects_packages_only(arguments: &[String]) -> bool {
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        if !is_package_flag(argument) {
-            return false;
-        }
-        if argument == "-p" || argument == "--package" {
-            rest.next();
-        }
-    }
-    true
-}
-
-fn is_package_flag(argument: &str) -> bool {
-    argument.starts_with("-p") || argument == "--package" || argument.starts_with("--package=")
 }
 
 fn summary(lines: &[Line], session: &Session) -> Table {
@@ -214,34 +196,4 @@ fn summary(lines: &[Line], session: &Session) -> Table {
         table.row([name.into(), Cell::new(format!("SKIPPED: {why}"), Tone::Bad)]);
     }
     table
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(line: &str, selects: bool, only: bool) {
-        let arguments: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
-        assert_eq!(
-            selects_packages(&arguments),
-            selects,
-            "{line}: selects packages"
-        );
-        assert_eq!(
-            selects_packages_only(&arguments),
-            only,
-            "{line}: selects packages only"
-        );
-    }
-
-    #[test]
-    fn knows_what_the_arguments_select() {
-        check("", false, true);
-        check("-p tidings-core", true, true);
-        check("--package tidings-core -p xtask", true, true);
-        check("--package=tidings-core", true, true);
-        check("-p tidings-core name", true, false);
-        check("-p tidings-core -- name", true, false);
-        check("-- -p", false, false);
-    }
 }
