@@ -11,11 +11,13 @@ use tidings_core::{
     convention::{Convention, Outgoing},
     error::Result,
     extract::{FromCall, Scope},
+    tasks::Tasks,
     transport::Publisher,
 };
 
 use crate::{
     context,
+    fallback::{FallbackPublisher, Replayer, Spool},
     observed::{Observed, Publishing},
 };
 
@@ -131,6 +133,23 @@ impl Client {
     pub fn unroutable_is_fine(&self) -> Self {
         Self {
             mandatory: false,
+            ..self.clone()
+        }
+    }
+
+    /// A client whose messages go to this spool while the broker is away, and from there to the broker once it is back.
+    ///
+    /// Call it once, while starting up, and clone what it returns: each call starts a replayer of its own in `tasks`.
+    /// It must be called within the runtime.
+    ///
+    /// # Guarantees
+    /// Those of [`FallbackPublisher`]: at least once, and order is not kept across an outage.
+    #[must_use]
+    pub fn with_fallback(&self, spool: Arc<dyn Spool>, tasks: &Tasks) -> Self {
+        let fallback = FallbackPublisher::new(Arc::clone(&self.publisher), spool, tasks);
+        Replayer::new(&fallback).spawn(tasks);
+        Self {
+            publisher: Arc::new(fallback),
             ..self.clone()
         }
     }

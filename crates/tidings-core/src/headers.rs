@@ -36,6 +36,16 @@ pub const SUBSCRIBER: &str = "tidings-subscriber";
 pub const HOST: &str = "tidings-host";
 /// Not to be handled before this time (milliseconds since the Unix epoch).
 pub const NOT_BEFORE: &str = "tidings-not-before";
+/// The exchange that a message kept in a spool was published to.
+pub const SPOOLED_EXCHANGE: &str = "tidings-spooled-exchange";
+/// The routing key that a message kept in a spool was published with.
+pub const SPOOLED_KEY: &str = "tidings-spooled-key";
+/// Whether a message kept in a spool may find no queue. Absent if it may not.
+pub const SPOOLED_OPTIONAL: &str = "tidings-spooled-optional";
+/// Whether a message kept in a spool was published as transient. Absent if it was persistent.
+pub const SPOOLED_TRANSIENT: &str = "tidings-spooled-transient";
+/// The expiration that a message kept in a spool was published with, in milliseconds.
+pub const SPOOLED_EXPIRATION: &str = "tidings-spooled-expiration";
 
 /// A header value.
 #[derive(Clone, Debug, PartialEq)]
