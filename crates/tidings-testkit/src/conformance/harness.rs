@@ -1,0 +1,50 @@
+//! What a transport tells the suite about itself: how to start a broker, reach it again, and restart it.
+
+use std::{fmt, sync::Arc};
+
+use tidings_core::{
+    Result,
+    transport::{BoxFuture, Transport},
+};
+
+/// Starts brokers for the suite: a fresh one for each behaviour.
+pub trait Harness: fmt::Debug + Send + Sync + 'static {
+    /// Which clock the transport waits by.
+    fn time(&self) -> Time;
+
+    /// Starts a broker that shares nothing with any other.
+    ///
+    /// # Errors
+    /// Whatever keeps it from starting; the behaviour counts as failed.
+    fn open(&self) -> BoxFuture<'_, Result<Box<dyn Broker>>>;
+}
+
+/// Which clock a transport waits by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// The operating system's: behaviours really wait, for some tens of milliseconds.
+    Real,
+    /// Only tokio's, and all its work happens on the runtime: the suite runs in paused time.
+    ///
+    /// A transport with threads of its own must say [`Real`](Self::Real): paused time runs ahead whenever the
+    /// runtime is idle, and it does not know that another thread is busy.
+    Virtual,
+}
+
+/// One running broker. Dropping it stops it and removes what it wrote.
+pub trait Broker: fmt::Debug + Send + Sync + 'static {
+    /// Connects to it, for the first time or after a restart.
+    fn connect(&self) -> BoxFuture<'_, Result<Arc<dyn Transport>>>;
+
+    /// Connects to it once more, as another process would. `None` if there can only be one connection.
+    fn connect_another(&self) -> Option<BoxFuture<'_, Result<Arc<dyn Transport>>>> {
+        None
+    }
+
+    /// Stops it and starts it again, as abruptly as it can be done, with what it kept. All connections are
+    /// lost, although publishers, subscribers and ackers of them may still be held; the suite connects again
+    /// afterwards. `None` if it keeps nothing.
+    fn restart(&self) -> Option<BoxFuture<'_, Result<()>>> {
+        None
+    }
+}
