@@ -1,0 +1,299 @@
+//! The settings of a server, and how it starts.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tidings_client::Client;
+use tidings_core::{
+    Call, Error, Reply,
+    clock::Clock,
+    convention::{Attachment, Convention},
+    error::Result,
+    extensions::Extensions,
+    tasks::Tasks,
+    transport::{Capability, Publisher, Subscription, Transport},
+};
+use tidings_layers::{ChaosLayer, ConcurrencyLayer, Recovery, RetryConfig};
+use tidings_router::{Options, Route, Router};
+use tower_layer::{Identity, Layer, Stack};
+use tower_service::Service;
+
+use crate::{
+    control::{self, Handle},
+    intake::{Intake, Source},
+    order::Order,
+    server::{Running, plan},
+    stack::{self, Innermost},
+    worker::Worker,
+};
+
+/// How many messages of one queue are handled at a time unless a subscriber says otherwise.
+const CONCURRENCY: u16 = 16;
+
+/// How long a drain waits for handlers unless said otherwise.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Settings of a [`Server`](crate::Server). Made by [`Server::builder`](crate::Server::builder).
+pub struct ServerBuilder<L = Identity> {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) convention: Arc<dyn Convention>,
+    pub(crate) policy: Policy,
+    pub(crate) grace: Duration,
+    services: Extensions,
+    publish_through: Option<Wrap>,
+    clock: Clock,
+    layer: L,
+}
+
+type Wrap = Box<dyn FnOnce(Arc<dyn Publisher>) -> Arc<dyn Publisher> + Send>;
+
+/// What the stack of a subscription is built from.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    pub(crate) queue: Arc<str>,
+    pub(crate) lanes: u16,
+    pub(crate) prefetch: Option<u16>,
+    pub(crate) limit: Option<ConcurrencyLayer>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) attempts: RetryConfig,
+    pub(crate) chaos: ChaosLayer,
+}
+
+impl ServerBuilder {
+    pub(crate) fn new(transport: Arc<dyn Transport>, convention: Arc<dyn Convention>) -> Self {
+        let policy = Policy {
+            queue: Arc::default(),
+            lanes: CONCURRENCY,
+            prefetch: None,
+            limit: None,
+            timeout: None,
+            attempts: RetryConfig::default(),
+            chaos: ChaosLayer::off(),
+        };
+        Self {
+            transport,
+            convention,
+            policy,
+            grace: GRACE,
+            services: Extensions::default(),
+            publish_through: None,
+            clock: Clock::SYSTEM,
+            layer: Identity::new(),
+        }
+    }
+}
+
+impl<L> ServerBuilder<L> {
+    /// Handles this many messages of each queue at a time; 0 counts as 1, 16 unless set.
+    #[must_use]
+    pub fn concurrency(mut self, concurrency: u16) -> Self {
+        self.policy.lanes = concurrency.max(1);
+        self
+    }
+
+    /// Runs at most this many handlers at a time in all subscriptions together; unlimited unless set.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.policy.limit = Some(ConcurrencyLayer::new(limit));
+        self
+    }
+
+    /// Ends an attempt that takes longer than this; unlimited unless set.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.policy.timeout = Some(limit);
+        self
+    }
+
+    /// Tries again in the process before the broker is asked to bring a message again; off unless set.
+    #[must_use]
+    pub fn attempts(mut self, attempts: RetryConfig) -> Self {
+        self.policy.attempts = attempts;
+        self
+    }
+
+    /// Breaks things on purpose; off unless set. See [`ChaosConfig::from_env`](tidings_layers::ChaosConfig::from_env).
+    #[must_use]
+    pub fn chaos(mut self, chaos: ChaosLayer) -> Self {
+        self.policy.chaos = chaos;
+        self
+    }
+
+    /// Waits this long for handlers to finish when the server drains; 30 seconds unless set.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Takes the wall time from this clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Offers a value to extractors, by its type.
+    #[must_use]
+    pub fn service<T: std::any::Any + Clone + Send + Sync>(mut self, service: T) -> Self {
+        self.services.insert(service);
+        self
+    }
+
+    /// Sends everything that this server publishes through a wrapper of the transport's publisher, for
+    /// example one with a fallback.
+    #[must_use]
+    pub fn publish_through<P: Publisher>(
+        mut self,
+        wrap: impl FnOnce(Arc<dyn Publisher>) -> P + Send + 'static,
+    ) -> Self {
+        self.publish_through = Some(Box::new(|publisher| Arc::new(wrap(publisher))));
+        self
+    }
+
+    /// Adds a tower layer around every handler, inside all guarantees and outside `catch_panic`. The layer
+    /// added last is the outermost.
+    #[must_use]
+    pub fn layer<T>(self, layer: T) -> ServerBuilder<Stack<L, T>> {
+        ServerBuilder {
+            transport: self.transport,
+            convention: self.convention,
+            policy: self.policy,
+            grace: self.grace,
+            services: self.services,
+            publish_through: self.publish_through,
+            clock: self.clock,
+            layer: Stack::new(self.layer, layer),
+        }
+    }
+
+    /// Declares what the router's subscribers need, subscribes, and returns once every subscription has been
+    /// tried; a subscription that failed goes on trying and keeps the server from being ready.
+    ///
+    /// # Errors
+    /// [`Misuse`](tidings_core::ErrorKind::Misuse) if subscribers contradict one another,
+    /// [`Unsupported`](tidings_core::ErrorKind::Unsupported) if the transport cannot do what they need, and what
+    /// [`Transport::declare`] says.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops what has been started; declared topology stays.
+    pub async fn start(mut self, router: Router) -> Result<Running>
+    where
+        L: Layer<Innermost> + 'static,
+        L::Service:
+            Service<Call, Response = Reply, Error = Error, Future: Send> + Clone + Send + 'static,
+    {
+        let routes = plan::attach(router.into_routes(), &*self.convention)?;
+        plan::check_capabilities(&routes, &*self.transport)?;
+        self.transport
+            .declare(&plan::topology(&routes, &*self.convention))
+            .await?;
+        let publisher = self.publisher().await?;
+        let client = Client::new(Arc::clone(&self.convention), Arc::clone(&publisher));
+        self.services.insert(client.clone());
+        let services = Arc::new(std::mem::take(&mut self.services));
+        let tasks = Tasks::new();
+        let running = Running::new(client, tasks.clone(), Arc::clone(&self.transport));
+        let start = |(route, attachment): (Route, Arc<Attachment>)| {
+            self.start_one(&route, &attachment, &publisher, &services, &tasks)
+        };
+        let running = running.with_subscriptions(routes.into_iter().map(start).collect());
+        running.tried().await;
+        Ok(running)
+    }
+
+    async fn publisher(&mut self) -> Result<Arc<dyn Publisher>> {
+        let publisher = self.transport.publisher().await?;
+        Ok(match self.publish_through.take() {
+            Some(wrap) => wrap(publisher),
+            None => publisher,
+        })
+    }
+
+    fn start_one(
+        &self,
+        route: &Route,
+        attachment: &Arc<Attachment>,
+        publisher: &Arc<dyn Publisher>,
+        services: &Arc<Extensions>,
+        tasks: &Tasks,
+    ) -> Handle
+    where
+        L: Layer<Innermost> + 'static,
+        L::Service:
+            Service<Call, Response = Reply, Error = Error, Future: Send> + Clone + Send + 'static,
+    {
+        let queue = Arc::clone(&attachment.queue);
+        let policy = self.policy.of(Arc::clone(&queue), route.options());
+        let delayed_nack = self.transport.capabilities().has(Capability::DelayedNack);
+        let convention = Arc::clone(&self.convention);
+        let recovery = Recovery::new(
+            Arc::clone(&convention),
+            Arc::clone(attachment),
+            Arc::clone(publisher),
+        )
+        .with_delayed_nack(delayed_nack)
+        .with_clock(self.clock);
+        let service = route.service(
+            Arc::clone(&convention),
+            Arc::clone(attachment),
+            Arc::clone(services),
+        );
+        let stack = stack::build(&policy, recovery, &self.layer, service);
+        let (handle, switch) =
+            control::pair(Arc::clone(&attachment.subscriber), Arc::clone(&queue));
+        let subscription = Subscription::to(Arc::clone(&queue))
+            .with_name(Arc::clone(&attachment.subscriber))
+            .with_prefetch(policy.prefetch(route.options()));
+        let source = Source::new(
+            Arc::clone(&self.transport),
+            subscription,
+            Arc::clone(attachment),
+            switch,
+        );
+        let worker = Arc::new(Worker {
+            intake: Intake::new(tasks.clone(), source),
+            order: Order::new(
+                route.options().ordered_by.clone(),
+                convention,
+                Arc::clone(attachment),
+            ),
+            queue,
+            delayed_nack,
+            tasks: tasks.clone(),
+        });
+        worker.start(policy.lanes, &stack);
+        handle
+    }
+}
+
+impl Policy {
+    /// This policy for one queue, with what its subscriber says itself.
+    fn of(&self, queue: Arc<str>, options: &Options) -> Self {
+        Self {
+            queue,
+            lanes: options.concurrency.unwrap_or(self.lanes),
+            prefetch: options.prefetch.or(self.prefetch),
+            timeout: options.timeout.or(self.timeout),
+            ..self.clone()
+        }
+    }
+
+    /// Enough deliveries to keep the lanes busy while settlements travel; many more where messages of busy
+    /// keys have to wait beside them.
+    fn prefetch(&self, options: &Options) -> u16 {
+        let factor = if options.ordered_by.is_some() { 8 } else { 2 };
+        self.prefetch
+            .unwrap_or_else(|| self.lanes.saturating_mul(factor))
+    }
+}
+
+impl<L> fmt::Debug for ServerBuilder<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("transport", &self.transport)
+            .field("convention", &self.convention)
+            .field("policy", &self.policy)
+            .field("grace", &self.grace)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,210 @@
+//! Where deliveries come in: one subscriber, shared by the lanes of a worker, repaired when it breaks.
+//!
+//! Lanes take turns: whoever is free waits for the next delivery and then makes room for the next lane.
+//! That is all the back-pressure there is: no free lane, no pull, and prefetch bounds what the broker sends.
+
+use std::sync::Arc;
+
+use tidings_core::{
+    Delivery, Error, ErrorKind,
+    convention::Attachment,
+    error::Result,
+    tasks::Tasks,
+    transport::{Subscriber, Subscription, Transport},
+};
+use tokio::sync::Mutex;
+use tracing::{info, warn};
+
+use crate::{
+    backoff,
+    control::Switch,
+    health::SubscriptionState,
+    order::{Order, Turn},
+};
+
+/// The shared entrance of a worker's lanes.
+pub(crate) struct Intake {
+    tasks: Tasks,
+    // A tokio mutex on purpose: it is not around data but around the right to wait for the next delivery,
+    // which is held across that wait, and it hands the right on in the order of asking.
+    turn: Mutex<Source>,
+}
+
+/// The subscriber and what it takes to get a new one.
+pub(crate) struct Source {
+    transport: Arc<dyn Transport>,
+    subscription: Subscription,
+    attachment: Arc<Attachment>,
+    switch: Switch,
+    subscriber: Option<Box<dyn Subscriber>>,
+    failures: u32,
+}
+
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would cost the allocation that this path avoids"
+)]
+enum Event {
+    Delivered(Delivery),
+    Moved,
+    Stopping,
+}
+
+impl Intake {
+    pub(crate) fn new(tasks: Tasks, source: Source) -> Self {
+        Self {
+            tasks,
+            turn: Mutex::new(source),
+        }
+    }
+
+    /// The next delivery whose key is free; `None` once the worker stops.
+    ///
+    /// Deliveries are admitted while the turn is held, so that those of one key reach `order` in the order
+    /// in which the broker sent them.
+    ///
+    /// # Cancel safety
+    /// Yes: a delivery is taken out of the subscriber only in the poll that returns it.
+    pub(crate) async fn next(&self, order: &Order) -> Option<Turn> {
+        let mut source = self.turn.lock().await;
+        loop {
+            match source.event(&self.tasks).await {
+                Event::Delivered(delivery) => {
+                    if let Some(turn) = order.admit(delivery) {
+                        return Some(turn);
+                    }
+                }
+                Event::Moved => source.close(),
+                Event::Stopping => {
+                    source.end();
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+impl Source {
+    pub(crate) fn new(
+        transport: Arc<dyn Transport>,
+        subscription: Subscription,
+        attachment: Arc<Attachment>,
+        switch: Switch,
+    ) -> Self {
+        Self {
+            transport,
+            subscription,
+            attachment,
+            switch,
+            subscriber: None,
+            failures: 0,
+        }
+    }
+
+    async fn event(&mut self, tasks: &Tasks) -> Event {
+        if tasks.is_stopping() {
+            return Event::Stopping;
+        }
+        if self.switch.is_paused() {
+            return self.paused(tasks).await;
+        }
+        let Self {
+            switch, subscriber, ..
+        } = self;
+        let Some(subscriber) = subscriber else {
+            return self.connect(tasks).await;
+        };
+        tokio::select! {
+            biased;
+            next = subscriber.next() => self.received(next), // Cancel-safe: promised by `Subscriber::next`.
+            () = switch.moved() => Event::Moved, // Cancel-safe: a move stays visible.
+            () = tasks.stopping() => Event::Stopping, // Cancel-safe: it only looks at a flag.
+        }
+    }
+
+    async fn paused(&mut self, tasks: &Tasks) -> Event {
+        self.subscriber = None;
+        self.switch.report(SubscriptionState::Paused);
+        tokio::select! {
+            () = self.switch.moved() => Event::Moved, // Cancel-safe: a move stays visible.
+            () = tasks.stopping() => Event::Stopping, // Cancel-safe: it only looks at a flag.
+        }
+    }
+
+    fn received(&mut self, next: Option<Result<Delivery>>) -> Event {
+        let error = match next {
+            Some(Ok(delivery)) => return Event::Delivered(delivery),
+            Some(Err(error)) => error,
+            None => Error::new(ErrorKind::Closed, "the broker ended the subscription"),
+        };
+        self.lost(&error);
+        Event::Moved
+    }
+
+    /// Subscribes, after a wait that grows with the failures before it.
+    async fn connect(&mut self, tasks: &Tasks) -> Event {
+        let wait = if self.failures == 0 {
+            None
+        } else {
+            Some(backoff::wait(self.failures - 1))
+        };
+        let Self {
+            transport,
+            subscription,
+            attachment,
+            switch,
+            failures,
+            ..
+        } = self;
+        let attempt = async {
+            if let Some(wait) = wait {
+                tokio::time::sleep(wait).await;
+                // What the subscription needs may be what was lost.
+                transport.declare(&attachment.topology).await?;
+            }
+            transport.subscribe(subscription.clone()).await
+        };
+        let subscribed = tokio::select! {
+            subscribed = attempt => subscribed, // Cancel-safe: a subscriber that is dropped gives everything back.
+            () = switch.moved() => return Event::Moved, // Cancel-safe: a move stays visible.
+            () = tasks.stopping() => return Event::Stopping, // Cancel-safe: it only looks at a flag.
+        };
+        match subscribed {
+            Ok(subscriber) => {
+                if *failures > 0 {
+                    info!(queue = &*subscription.queue, "the subscription is back");
+                }
+                *failures = 0;
+                self.subscriber = Some(subscriber);
+                self.switch.report(SubscriptionState::Consuming);
+            }
+            Err(error) => self.lost(&error),
+        }
+        Event::Moved
+    }
+
+    fn lost(&mut self, error: &Error) {
+        self.subscriber = None;
+        self.failures = self.failures.saturating_add(1);
+        let (error, queue) = (error.chain(), &*self.subscription.queue);
+        warn!(
+            error,
+            queue,
+            failures = self.failures,
+            "the subscription is broken; trying again"
+        );
+        self.switch.report(SubscriptionState::Broken(error));
+    }
+
+    /// After a move of the switch: only a pause takes the subscriber away.
+    fn close(&mut self) {
+        if self.switch.is_paused() {
+            self.subscriber = None;
+        }
+    }
+
+    fn end(&mut self) {
+        self.subscriber = None;
+        self.switch.report(SubscriptionState::Ended);
+    }
+}

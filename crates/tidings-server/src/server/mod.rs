@@ -1,0 +1,75 @@
+//! A server from start to end: declared, consuming, draining, ended.
+
+pub(crate) mod plan;
+mod running;
+
+use std::sync::Arc;
+
+use tidings_core::{
+    Call, Deadline, Error, ErrorKind, Reply, convention::Convention, error::Result,
+    transport::Transport,
+};
+use tidings_router::Router;
+use tower_layer::Layer;
+use tower_service::Service;
+use tracing::{info, warn};
+
+pub use self::running::{Drained, Running};
+use crate::{builder::ServerBuilder, signals::Signals, stack::Innermost};
+
+/// Runs a router's subscribers over a transport, as a convention says.
+#[derive(Clone, Copy, Debug)]
+pub struct Server;
+
+impl Server {
+    /// The settings of a server over this transport and convention.
+    #[must_use]
+    pub fn builder(transport: Arc<dyn Transport>, convention: impl Convention) -> ServerBuilder {
+        ServerBuilder::new(transport, Arc::new(convention))
+    }
+}
+
+impl<L> ServerBuilder<L> {
+    /// Starts, runs until SIGTERM or SIGINT, drains, and closes the transport. A second signal does not wait
+    /// for handlers: their messages come again.
+    ///
+    /// # Errors
+    /// What [`start`](Self::start) says; [`ErrorKind::Timeout`] if handlers had to be ended at the end of the
+    /// grace period or by a second signal.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the handlers at once; their messages come again.
+    pub async fn run(self, router: Router) -> Result<()>
+    where
+        L: Layer<Innermost> + 'static,
+        L::Service:
+            Service<Call, Response = Reply, Error = Error, Future: Send> + Clone + Send + 'static,
+    {
+        // Listen before starting: a signal during the start must not kill the process half-way.
+        let mut signals = Signals::listen()?;
+        let (grace, transport) = (self.grace, Arc::clone(&self.transport));
+        let running = tokio::select! {
+            running = self.start(router) => running?,
+            signal = signals.next() => return Err(interrupted(signal)),
+        };
+        info!("ready");
+        let signal = signals.next().await;
+        info!(signal, ?grace, "draining; a second signal does not wait");
+        let drained = tokio::select! {
+            drained = running.drain(grace) => drained,
+            signal = signals.next() => {
+                warn!(signal, "ended by a second signal; unfinished messages come again");
+                running.abort()
+            }
+        };
+        transport.close(Deadline::after(grace)).await?;
+        drained.into_result()
+    }
+}
+
+fn interrupted(signal: &str) -> Error {
+    Error::new(
+        ErrorKind::Closed,
+        format!("{signal} before the server had started"),
+    )
+}

@@ -1,0 +1,92 @@
+//! What a server needs before it can start: attachments, topology, capabilities.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tidings_core::{
+    Error, ErrorKind,
+    convention::{Attachment, Convention},
+    error::Result,
+    topology::Topology,
+    transport::{Capability, Transport},
+};
+use tidings_router::Route;
+
+/// Finds every route's queue.
+pub(crate) fn attach(
+    routes: Vec<Route>,
+    convention: &dyn Convention,
+) -> Result<Vec<(Route, Arc<Attachment>)>> {
+    let mut owners = BTreeMap::new();
+    let mut attached = Vec::with_capacity(routes.len());
+    for route in routes {
+        let retry = route
+            .options()
+            .retry
+            .clone()
+            .unwrap_or_else(|| convention.retry_policy());
+        let attachment = convention.attach(route.subscriber(), route.interest(), &retry)?;
+        if let Some(other) = owners.insert(
+            Arc::clone(&attachment.queue),
+            Arc::clone(route.subscriber()),
+        ) {
+            return Err(twice(&attachment, &other));
+        }
+        attached.push((route, Arc::new(attachment)));
+    }
+    Ok(attached)
+}
+
+fn twice(attachment: &Attachment, other: &str) -> Error {
+    let (queue, name) = (&attachment.queue, &attachment.subscriber);
+    let context = format!(
+        "subscribers `{other}` and `{name}` would both consume queue `{queue}`, so each message would reach only one of \
+         them: give them different names, or raise the concurrency of one"
+    );
+    Error::new(ErrorKind::Misuse, context)
+}
+
+/// Everything that must exist.
+pub(crate) fn topology(
+    routes: &[(Route, Arc<Attachment>)],
+    convention: &dyn Convention,
+) -> Topology {
+    let mut topology = convention.topology();
+    for (_, attachment) in routes {
+        topology.merge(attachment.topology.clone());
+    }
+    topology
+}
+
+/// Refuses what the transport would silently do worse than promised.
+pub(crate) fn check_capabilities(
+    routes: &[(Route, Arc<Attachment>)],
+    transport: &dyn Transport,
+) -> Result<()> {
+    let (can, scheme) = (transport.capabilities(), transport.scheme());
+    for (route, attachment) in routes {
+        let subscriber = route.subscriber();
+        let queues = &attachment.topology.queues;
+        if queues.iter().any(|queue| queue.message_ttl.is_some()) {
+            can.require(
+                Capability::QueueTtl,
+                &format!("the delayed retry of subscriber `{subscriber}`"),
+                scheme,
+            )?;
+        }
+        if queues.iter().any(|queue| queue.dead_letter.is_some()) {
+            can.require(
+                Capability::DeadLettering,
+                &format!("the dead letters of subscriber `{subscriber}`"),
+                scheme,
+            )?;
+        }
+        if route.options().ordered_by.is_some() {
+            can.require(
+                Capability::Ordered,
+                &format!("the order per key of subscriber `{subscriber}`"),
+                scheme,
+            )?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! A server at work.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use tidings_client::Client;
+use tidings_core::{Error, ErrorKind, error::Result, tasks::Tasks, transport::Transport};
+
+use crate::{
+    control::Handle,
+    health::{Health, SubscriptionState},
+};
+
+/// A started server. Dropping it ends its handlers at once; their messages come again.
+pub struct Running {
+    client: Client,
+    tasks: Tasks,
+    transport: Arc<dyn Transport>,
+    subscriptions: Vec<Handle>,
+    draining: AtomicBool,
+}
+
+/// How a drain ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Whether every handler had finished in time. Messages of the others come again.
+    pub complete: bool,
+}
+
+impl Drained {
+    pub(crate) fn into_result(self) -> Result<()> {
+        if self.complete {
+            return Ok(());
+        }
+        let context = "handlers were still at work at the end of the grace period and were ended; their messages come again";
+        Err(Error::new(ErrorKind::Timeout, context))
+    }
+}
+
+impl Running {
+    pub(crate) fn new(client: Client, tasks: Tasks, transport: Arc<dyn Transport>) -> Self {
+        Self {
+            client,
+            tasks,
+            transport,
+            subscriptions: Vec::new(),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn with_subscriptions(mut self, subscriptions: Vec<Handle>) -> Self {
+        self.subscriptions = subscriptions;
+        self
+    }
+
+    /// Resolves once every subscription has been tried.
+    pub(crate) async fn tried(&self) {
+        let tried = |state: &SubscriptionState| *state != SubscriptionState::Connecting;
+        join_all(
+            self.subscriptions
+                .iter()
+                .map(|handle| handle.reaches(tried)),
+        )
+        .await;
+    }
+
+    /// A client that publishes through this server's transport.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The transport.
+    #[must_use]
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        &self.transport
+    }
+
+    /// Whether it lives and is ready, and why not.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let subscriptions = self.subscriptions.iter().map(Handle::health).collect();
+        Health::of(subscriptions, self.draining.load(Ordering::Relaxed))
+    }
+
+    /// Stops consuming a queue, or all queues of a subscriber, and resolves once it has stopped. Messages wait
+    /// in the queue; handlers at work finish.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] if there is no such queue or subscriber here; the error lists those there are.
+    pub async fn pause(&self, queue_or_subscriber: &str) -> Result<()> {
+        self.switch(queue_or_subscriber, true, |state| {
+            *state == SubscriptionState::Paused
+        })
+        .await
+    }
+
+    /// Consumes again what was paused, and resolves once it does.
+    ///
+    /// # Errors
+    /// As [`pause`](Self::pause).
+    pub async fn resume(&self, queue_or_subscriber: &str) -> Result<()> {
+        self.switch(queue_or_subscriber, false, |state| {
+            *state != SubscriptionState::Paused
+        })
+        .await
+    }
+
+    async fn switch(
+        &self,
+        name: &str,
+        paused: bool,
+        reached: fn(&SubscriptionState) -> bool,
+    ) -> Result<()> {
+        let handles: Vec<_> = self
+            .subscriptions
+            .iter()
+            .filter(|handle| handle.is_called(name))
+            .collect();
+        if handles.is_empty() {
+            return Err(self.unknown(name));
+        }
+        for handle in &handles {
+            handle.set_paused(paused);
+        }
+        let ended = |state: &SubscriptionState| *state == SubscriptionState::Ended;
+        join_all(
+            handles
+                .iter()
+                .map(|handle| handle.reaches(move |state| reached(state) || ended(state))),
+        )
+        .await;
+        Ok(())
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let known: Vec<_> = self
+            .subscriptions
+            .iter()
+            .map(|handle| format!("`{}`", handle.queue))
+            .collect();
+        let context = format!(
+            "this server consumes no queue and has no subscriber `{name}`; it consumes {}",
+            known.join(", ")
+        );
+        Error::new(ErrorKind::NotFound, context)
+    }
+
+    /// Stops receiving, lets handlers finish for as long as `grace`, and ends the rest. The transport stays open.
+    ///
+    /// # Cancel safety
+    /// Yes: what has stopped stays stopped; calling it again goes on waiting.
+    pub async fn drain(&self, grace: Duration) -> Drained {
+        self.draining.store(true, Ordering::Relaxed);
+        Drained {
+            complete: self.tasks.stop(grace).await,
+        }
+    }
+
+    /// Ends all handlers at once. Their messages come again.
+    pub fn abort(&self) -> Drained {
+        let complete = self.tasks.is_empty();
+        self.tasks.abort();
+        Drained { complete }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.tasks.abort();
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("health", &self.health())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,98 @@
+//! Where every error ends and every acknowledgement begins.
+//!
+//! | the stack returns | settlement |
+//! |---|---|
+//! | `Ok(_)` | ack |
+//! | `Err` that names a settlement | that settlement |
+//! | `Err`, fatal | reject: the queue's dead-letter exchange |
+//! | `Err`, retry | nack: comes again after a pause |
+//! | `Err`, defer | nack: comes again after the wanted time |
+//! | `Err`, requeue | nack: comes again after a short pause |
+//! | cancelled, or a panic outside the stack | given back, by the acker's `Drop` |
+//!
+//! The layers `redeliver` and `dead_letter` have turned nearly every failure into `Ok` before it gets here:
+//! they publish a copy and wait for its confirm. What remains is what they could not make safe, so nothing
+//! here may ack an error.
+
+use std::time::Duration;
+
+use tidings_core::{Acker, Error, Outcome, Reply, Settlement, error::Result};
+use tracing::warn;
+
+/// How long a message that could not be dealt with stays out of sight, so that it does not spin.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Settles one delivery by the outcome of its handling.
+///
+/// `delayed_nack` says whether the transport keeps a nacked message back by itself; where it does not, the
+/// delivery is held here for the pause (never longer than [`PAUSE`]).
+pub(crate) async fn settle(result: Result<Reply>, acker: Acker, delayed_nack: bool, queue: &str) {
+    let settlement = settlement(result);
+    if let (Settlement::Nack { delay: Some(delay) }, false) = (&settlement, delayed_nack) {
+        tokio::time::sleep(PAUSE.min(*delay)).await;
+    }
+    if let Err(error) = acker.settle(settlement).await {
+        warn!(
+            error = error.chain(),
+            queue, "could not settle a delivery; it will come again"
+        );
+    }
+}
+
+/// The table.
+fn settlement(result: Result<Reply>) -> Settlement {
+    match result {
+        Ok(_) => Settlement::Ack,
+        Err(error) => error
+            .settlement()
+            .cloned()
+            .unwrap_or_else(|| by_outcome(&error)),
+    }
+}
+
+fn by_outcome(error: &Error) -> Settlement {
+    match error.outcome() {
+        Outcome::Fatal => Settlement::Reject,
+        Outcome::Defer(delay) => Settlement::Nack { delay: Some(delay) },
+        // Outcomes that this version does not know are treated as the safest one.
+        _ => Settlement::Nack { delay: Some(PAUSE) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_core::ErrorKind;
+
+    use super::*;
+
+    fn check(outcome: Outcome, expected: Settlement) {
+        let error = Error::new(ErrorKind::Handler, "failed").with_outcome(outcome);
+        assert_eq!(settlement(Err(error)), expected, "{outcome:?}");
+    }
+
+    #[test]
+    fn no_error_is_ever_acked() {
+        check(Outcome::Fatal, Settlement::Reject);
+        check(Outcome::Retry, Settlement::Nack { delay: Some(PAUSE) });
+        check(Outcome::Requeue, Settlement::Nack { delay: Some(PAUSE) });
+        let minute = Duration::from_secs(60);
+        check(
+            Outcome::Defer(minute),
+            Settlement::Nack {
+                delay: Some(minute),
+            },
+        );
+    }
+
+    #[test]
+    fn a_wanted_settlement_wins() {
+        let error = Error::new(ErrorKind::Handler, "failed")
+            .with_settlement(Settlement::Nack { delay: None });
+        assert_eq!(settlement(Err(error)), Settlement::Nack { delay: None });
+    }
+
+    #[test]
+    fn success_is_acked() {
+        assert_eq!(settlement(Ok(Reply::empty())), Settlement::Ack);
+    }
+}

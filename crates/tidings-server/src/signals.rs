@@ -1,0 +1,61 @@
+//! The signals that end a service: the first drains it, the second does not wait.
+
+use tidings_core::error::{Error, ErrorKind, Result};
+
+/// Listens for SIGTERM and SIGINT from the moment it is made.
+pub(crate) struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Starts to listen.
+    #[cfg(unix)]
+    pub(crate) fn listen() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let terminate = signal(SignalKind::terminate()).map_err(cannot_listen)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(cannot_listen)?;
+        Ok(Self {
+            terminate,
+            interrupt,
+        })
+    }
+
+    /// The next signal's name.
+    ///
+    /// # Cancel safety
+    /// Yes: a signal that arrived is seen by the next call.
+    #[cfg(unix)]
+    pub(crate) async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM", // Cancel-safe: promised by `Signal::recv`.
+            _ = self.interrupt.recv() => "SIGINT", // Cancel-safe: promised by `Signal::recv`.
+        }
+    }
+
+    /// Starts to listen.
+    #[cfg(not(unix))]
+    pub(crate) fn listen() -> Result<Self> {
+        Ok(Self {})
+    }
+
+    /// The next signal's name.
+    #[cfg(not(unix))]
+    pub(crate) async fn next(&mut self) -> &'static str {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => "Ctrl-C",
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(unix)]
+fn cannot_listen(error: std::io::Error) -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "cannot listen for SIGTERM and SIGINT",
+    )
+    .with_source(error)
+}
