@@ -8,16 +8,44 @@
 //! The state is plain data behind a `Mutex` that is locked for one expression at a time; nothing in here is
 //! async, and wakers are called after the lock is released. It deliberately knows no URL, socket or file.
 
-use std::{fmt, sync::Arc};
+pub(crate) mod change;
+mod consume;
+pub(crate) mod consumer;
+mod dead_letter;
+mod declare;
+pub(crate) mod entry;
+mod exchange;
+mod expiry;
+pub(crate) mod producers;
+mod publish;
+pub(crate) mod queue;
+pub(crate) mod state;
+mod unsettled;
+
+use std::{
+    fmt, mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+};
 
 use tidings_core::{
-    Call, Completion, Deadline, Error, ErrorKind, Result,
+    Call, Completion, Deadline, Error, ErrorKind, Result, Settlement,
     clock::Clock,
     topology::Topology,
     transport::{QueueStatus, Subscription},
 };
+use tokio::runtime::Handle;
 
-use crate::subscriber::LocalSubscriber;
+use crate::{
+    acker::LocalSettle,
+    broker::{
+        consume::Handout,
+        consumer::ConsumerId,
+        expiry::{Alarm, Arm},
+        state::State,
+    },
+    subscriber::LocalSubscriber,
+};
 
 /// Who publishes, across reconnects and restarts: chosen at random by each publishing session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,30 +67,47 @@ pub struct ConnectionId(pub(crate) u64);
 /// A handle on the broker. Cloning it gives another handle on the same broker.
 #[derive(Clone)]
 pub struct Broker {
-    shared: Arc<()>,
+    shared: Arc<Shared>,
+}
+
+/// What all handles of a broker share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    clock: Clock,
+    alarm: Alarm,
 }
 
 impl Broker {
     /// An empty broker that keeps everything in memory and forgets it when the last handle goes.
     #[must_use]
     pub fn memory(clock: Clock) -> Self {
-        let _ = clock;
+        Self::over(State::new(clock))
+    }
+
+    pub(crate) fn over(state: State) -> Self {
+        let clock = state.clock;
+        let (state, alarm) = (Mutex::new(state), Alarm::default());
         Self {
-            shared: Arc::new(()),
+            shared: Arc::new(Shared {
+                state,
+                clock,
+                alarm,
+            }),
         }
     }
 
     /// Makes a connection, which owns its exclusive queues and its deliveries until [`disconnect`](Self::disconnect).
     #[must_use]
     pub fn connect(&self) -> ConnectionId {
-        ConnectionId(0)
+        self.shared.with(|state| ConnectionId(state.next_id()))
     }
 
     /// Ends a connection: its subscribers end, its unsettled deliveries go back marked as redelivered, its
     /// exclusive queues disappear. Ackers that are still out answer [`Closed`](ErrorKind::Closed) from now on.
     /// Unknown connections are no error.
     pub fn disconnect(&self, connection: ConnectionId) {
-        let _ = connection;
+        self.shared.with(|state| state.disconnect(connection));
     }
 
     /// Makes everything in the topology exist, or nothing. Exclusive queues will belong to `connection`.
@@ -73,8 +118,8 @@ impl Broker {
     /// settings, [`NotFound`](ErrorKind::NotFound) if a binding names something that does not exist,
     /// [`Denied`](ErrorKind::Denied) for another connection's exclusive queue.
     pub fn declare(&self, connection: ConnectionId, topology: &Topology) -> Completion {
-        let _ = (connection, topology);
-        Completion::ready(Err(unfinished()))
+        self.shared
+            .with(|state| state.declare(connection, topology))
     }
 
     /// Deletes the exchanges and queues of the topology with the messages in them. What is absent is no error.
@@ -82,8 +127,7 @@ impl Broker {
     /// # Errors
     /// [`Denied`](ErrorKind::Denied) for another connection's exclusive queue; then nothing is deleted.
     pub fn delete(&self, connection: ConnectionId, topology: &Topology) -> Completion {
-        let _ = (connection, topology);
-        Completion::ready(Err(unfinished()))
+        self.shared.with(|state| state.delete(connection, topology))
     }
 
     /// Publishes a call. Calls of one thread of control become visible in the order of these calls.
@@ -94,8 +138,7 @@ impl Broker {
     /// # Errors
     /// As [`Publisher::publish`](tidings_core::transport::Publisher::publish).
     pub fn publish(&self, from: Option<(ProducerId, Sequence)>, call: Call) -> Completion {
-        let _ = (from, call);
-        Completion::ready(Err(unfinished()))
+        self.shared.with(|state| state.publish(from, call))
     }
 
     /// A subscriber for one queue. It can be polled from any task and any thread, by one at a time.
@@ -104,8 +147,9 @@ impl Broker {
     /// [`NotFound`](ErrorKind::NotFound), [`Denied`](ErrorKind::Denied) for another connection's exclusive queue,
     /// [`Closed`](ErrorKind::Closed).
     pub fn subscribe(&self, connection: ConnectionId, to: Subscription) -> Result<LocalSubscriber> {
-        let _ = (connection, to);
-        Err(unfinished())
+        let consumer = self.shared.with(|state| state.subscribe(connection, &to))?;
+        let settle = Arc::new(LocalSettle::new(self.clone()));
+        Ok(LocalSubscriber::new(self.clone(), consumer, settle))
     }
 
     /// The state of all queues, in the order of their names, or of those named, in the order given.
@@ -113,8 +157,7 @@ impl Broker {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) for a named queue that does not exist.
     pub fn queues(&self, named: &[Arc<str>]) -> Result<Vec<QueueStatus>> {
-        let _ = named;
-        Err(unfinished())
+        self.shared.with(|state| state.status(named))
     }
 
     /// Refuses new work with [`Closed`](ErrorKind::Closed), ends all subscribers, gives back all unsettled deliveries and
@@ -126,8 +169,76 @@ impl Broker {
     /// # Cancel safety
     /// Yes: the broker closes all the same.
     pub async fn close(&self, deadline: Deadline) -> Result<()> {
-        let _ = deadline;
-        std::future::ready(Ok(())).await
+        let flushed = self.shared.with(State::close);
+        self.shared.alarm.stop();
+        tokio::select! {
+            // Cancel-safe: the completion only waits for an answer.
+            outcome = flushed => outcome,
+            // Cancel-safe: it only looks at the time.
+            () = deadline.passed() => Err(Error::new(
+                ErrorKind::Timeout,
+                "publishes were not yet written when the deadline for closing passed: give it longer",
+            )),
+        }
+    }
+
+    pub(crate) fn poll(
+        &self,
+        consumer: ConsumerId,
+        waker: &Waker,
+    ) -> Poll<Option<Result<Handout>>> {
+        self.shared.with(|state| state.poll(consumer, waker))
+    }
+
+    pub(crate) fn unsubscribe(&self, consumer: ConsumerId) {
+        self.shared.with(|state| state.unsubscribe(consumer));
+    }
+
+    pub(crate) fn settle(&self, tag: u64, how: &Settlement) -> Completion {
+        self.shared.with(|state| state.settle(tag, how))
+    }
+
+    pub(crate) fn abandon(&self, tag: u64) {
+        self.shared.with(|state| state.abandon(tag));
+    }
+}
+
+impl Shared {
+    /// One operation on the state. What it sets in motion outside happens after the lock is released: a waker
+    /// may run anything, and the expiry task takes the lock itself.
+    pub(crate) fn with<R>(self: &Arc<Self>, operation: impl FnOnce(&mut State) -> R) -> R {
+        let (result, wakers, arm) = {
+            let mut state = self.lock();
+            let result = operation(&mut state);
+            state.bury_dying();
+            let mut arm = state.timers.arm();
+            if arm == Arm::Start {
+                // Without a runtime there is nobody to start the task; the next operation in one will.
+                match Handle::try_current() {
+                    Ok(_) => _ = state.timers.set(),
+                    Err(_) => arm = Arm::Nothing,
+                }
+            }
+            (result, mem::take(&mut state.wakers), arm)
+        };
+        wakers.wake();
+        match arm {
+            Arm::Nothing => {}
+            Arm::Wake => self.alarm.wake(),
+            Arm::Start => self.alarm.start(Arc::downgrade(self), self.clock),
+        }
+        result
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // Operations do not panic; if one did all the same, the others go on with what is there.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.alarm.stop();
     }
 }
 
@@ -137,8 +248,4 @@ impl fmt::Debug for Broker {
             .field("handles", &Arc::strong_count(&self.shared))
             .finish_non_exhaustive()
     }
-}
-
-fn unfinished() -> Error {
-    Error::new(ErrorKind::Unsupported, "not yet")
 }

@@ -1,0 +1,102 @@
+//! The way in: from a call to the queues that receive it.
+
+use tidings_core::{Call, Completion, Error};
+
+use crate::{
+    broker::{
+        ProducerId, Sequence,
+        change::{Change, From},
+        exchange::Route,
+        queue::QueueId,
+        state::State,
+    },
+    error,
+};
+
+impl State {
+    /// Publishes a call once, however often it comes with the same number.
+    pub(crate) fn publish(
+        &mut self,
+        from: Option<(ProducerId, Sequence)>,
+        call: Call,
+    ) -> Completion {
+        if self.closed {
+            return Completion::ready(Err(error::closed()));
+        }
+        if let Some(from) = from
+            && !self.producers.admit(from)
+        {
+            return self.submit(Change::Confirm(from), true);
+        }
+        if self
+            .journal
+            .as_ref()
+            .is_some_and(|journal| journal.is_full())
+        {
+            return self.refuse(from, error::too_many_waiting());
+        }
+        match self.exchanges.route(&call.address) {
+            None => self.refuse(from, error::no_exchange(&call.address.exchange)),
+            Some(Route::Nowhere) if call.mandatory => {
+                self.refuse(from, error::unroutable(&call.address))
+            }
+            Some(Route::Nowhere) => Completion::ready(Ok(())),
+            Some(Route::One(queue)) => self.store_one(queue, from, call),
+            Some(Route::Many(queues)) => self.store_all(&queues, from, &call),
+        }
+    }
+
+    fn refuse(&mut self, from: Option<(ProducerId, Sequence)>, error: Error) -> Completion {
+        if let Some(from) = from {
+            self.producers.refuse(from);
+        }
+        Completion::ready(Err(error))
+    }
+
+    /// The usual case: the envelope moves into its only queue.
+    fn store_one(
+        &mut self,
+        queue: QueueId,
+        from: Option<(ProducerId, Sequence)>,
+        call: Call,
+    ) -> Completion {
+        let Some(entry) = self.entry(queue, call.address, call.envelope, None) else {
+            return Completion::ready(Ok(()));
+        };
+        if self.journal.is_none() {
+            self.enqueue(queue, entry);
+            return Completion::ready(Ok(()));
+        }
+        let from = self.from(from);
+        self.submit(
+            Change::Publish {
+                rows: vec![(queue, entry)],
+                from,
+            },
+            true,
+        )
+    }
+
+    fn store_all(
+        &mut self,
+        queues: &[QueueId],
+        from: Option<(ProducerId, Sequence)>,
+        call: &Call,
+    ) -> Completion {
+        let mut rows = Vec::with_capacity(queues.len());
+        for queue in queues {
+            let entry = self.entry(*queue, call.address.clone(), call.envelope.clone(), None);
+            rows.extend(entry.map(|entry| (*queue, entry)));
+        }
+        let from = self.from(from);
+        self.submit(Change::Publish { rows, from }, true)
+    }
+
+    fn from(&mut self, from: Option<(ProducerId, Sequence)>) -> Option<From> {
+        from.map(|(producer, sequence)| From {
+            producer,
+            sequence,
+            refused: self.producers.take_untold(producer),
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! Changes on their way to the writer thread.
+
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tidings_core::Result;
+use tokio::sync::oneshot;
+
+use crate::broker::change::Change;
+
+/// How many changes may wait. A publisher that never awaits its completions reaches it; nobody else does.
+const CAPACITY: usize = 262_144;
+
+/// A change and who waits for it.
+#[derive(Debug)]
+pub(crate) struct Op {
+    pub(crate) change: Change,
+    pub(crate) done: Option<oneshot::Sender<Result<()>>>,
+}
+
+/// The queue in front of the writer thread. Pushing never blocks.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    waiting: Mutex<Waiting>,
+    filled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    ops: VecDeque<Op>,
+    abandoned: bool,
+    /// Whether the writer sleeps: nobody else needs a system call.
+    asleep: bool,
+}
+
+impl Inbox {
+    pub(crate) fn push(&self, change: Change, done: Option<oneshot::Sender<Result<()>>>) {
+        let mut waiting = self.lock();
+        waiting.ops.push_back(Op { change, done });
+        if waiting.asleep {
+            waiting.asleep = false;
+            drop(waiting);
+            self.filled.notify_one();
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.lock().ops.len() >= CAPACITY
+    }
+
+    /// Says that nothing will be pushed any more.
+    pub(crate) fn abandon(&self) {
+        self.lock().abandoned = true;
+        self.filled.notify_one();
+    }
+
+    /// Moves at most `limit` changes into `batch`. Waits for the first one, but not longer than `patience`, and
+    /// once there is one for `window` longer or until the batch is full. Returns false when there is nothing
+    /// more and never will be.
+    pub(crate) fn take(
+        &self,
+        batch: &mut Vec<Op>,
+        limit: usize,
+        window: Duration,
+        patience: Option<Duration>,
+    ) -> bool {
+        let mut waiting = self.lock();
+        while waiting.ops.is_empty() {
+            if waiting.abandoned {
+                return false;
+            }
+            waiting.asleep = true;
+            match patience {
+                None => {
+                    waiting = self
+                        .filled
+                        .wait(waiting)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
+                Some(patience) => {
+                    let woken = self.filled.wait_timeout(waiting, patience);
+                    waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
+                    waiting.asleep = false;
+                    if waiting.ops.is_empty() && !waiting.abandoned {
+                        return true;
+                    }
+                }
+            }
+        }
+        if !window.is_zero() {
+            waiting = self.linger(waiting, limit, window);
+        }
+        let count = waiting.ops.len().min(limit);
+        batch.extend(waiting.ops.drain(..count));
+        true
+    }
+
+    fn linger<'a>(
+        &'a self,
+        mut waiting: MutexGuard<'a, Waiting>,
+        limit: usize,
+        window: Duration,
+    ) -> MutexGuard<'a, Waiting> {
+        let end = Instant::now() + window;
+        while waiting.ops.len() < limit && !waiting.abandoned {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            waiting.asleep = true;
+            waiting = self
+                .filled
+                .wait_timeout(waiting, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        waiting.asleep = false;
+        waiting
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
