@@ -22,7 +22,10 @@ pub(crate) fn install(runner: &Runner, packages: &[&str]) -> Result<()> {
         &["install", "-yq", "--no-install-recommends"],
     ] {
         let mut apt = Command::new("apt-get");
-        apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        // Run level 1 keeps packages from starting their services: we start our own, on free ports.
+        apt.args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("RUNLEVEL", "1");
         if arguments.first() == Some(&"install") {
             apt.args(packages);
         }

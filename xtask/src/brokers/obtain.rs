@@ -117,7 +117,7 @@ pub(crate) fn obtain(
     // Written before it answers, so that an interrupted start leaves nothing behind that is not known.
     record.write(folder, broker.name)?;
     if let Err(error) = wait_until_it_answers(broker, record.port, runner) {
-        record.stop(broker, folder)?;
+        record.kill(broker, folder)?;
         return Err(error);
     }
     Ok(Obtained::Ready {

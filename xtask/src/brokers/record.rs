@@ -53,18 +53,17 @@ impl Record {
             Held::Container(id) => docker::stop(id)?,
             Held::Process(leader) => self.stop_process(*leader, broker),
         }
-        for gone in [
-            fs::remove_file(file(folder, broker.name)),
-            fs::remove_dir_all(folder.join(broker.name)),
-        ] {
-            match gone {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error.into());
-                }
-                _ => {}
-            }
+        forget(folder, broker)?;
+        unless_gone(fs::remove_dir_all(folder.join(broker.name)))
+    }
+
+    /// Ends a broker that was started just now and does not answer. Its data, and so its log, is kept.
+    pub(crate) fn kill(&self, broker: &Broker, folder: &Path) -> Result<()> {
+        match &self.held {
+            Held::Container(id) => docker::stop(id)?,
+            Held::Process(leader) => signal_group(*leader, "KILL"),
         }
-        Ok(())
+        forget(folder, broker)
     }
 
     /// Asks its process group to end, and kills what is left when the grace period is over.
@@ -100,6 +99,17 @@ impl Record {
             _ => return None,
         };
         Some(Self { url, port, held })
+    }
+}
+
+fn forget(folder: &Path, broker: &Broker) -> Result<()> {
+    unless_gone(fs::remove_file(file(folder, broker.name)))
+}
+
+fn unless_gone(removed: std::io::Result<()>) -> Result<()> {
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
     }
 }
 

@@ -163,7 +163,7 @@ fn begins_a_path(line: &str, folder: &str) -> bool {
 fn registries(file: &File) -> Vec<Finding> {
     let is_source = |line: &str| {
         let line = line.trim();
-        if file.path == "Cargo.lock" {
+        if file.path.ends_with("Cargo.lock") {
             return line.starts_with("source = ")
                 && line != "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
         }
