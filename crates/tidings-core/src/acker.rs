@@ -13,7 +13,7 @@ pub enum Settlement {
     /// Handled: the broker may forget it.
     Ack,
     /// Try again: back into the queue, after `delay` where the transport can (see
-    /// [`Capabilities::delayed_nack`](crate::transport::Capabilities::delayed_nack)), else at once.
+    /// [`Capability::DelayedNack`](crate::transport::Capability::DelayedNack)), else at once.
     Nack {
         /// How long it stays out of sight.
         delay: Option<Duration>,
@@ -72,5 +72,73 @@ impl fmt::Debug for Acker {
         f.debug_struct("Acker")
             .field("tag", &self.tag)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{Address, Call, Delivery, Envelope};
+
+    #[derive(Default)]
+    struct Book(Mutex<Vec<(u64, Option<Settlement>)>>);
+
+    impl Settle for Book {
+        fn settle(&self, tag: u64, how: Settlement) -> Completion {
+            self.0.lock().unwrap().push((tag, Some(how)));
+            Completion::ready(Ok(()))
+        }
+
+        fn abandon(&self, tag: u64) {
+            self.0.lock().unwrap().push((tag, None));
+        }
+    }
+
+    fn check(end: impl FnOnce(Acker), expected: Option<Settlement>) {
+        let book = Arc::new(Book::default());
+        end(Acker::new(Arc::clone(&book) as _, 7));
+        assert_eq!(*book.0.lock().unwrap(), [(7, expected)]);
+        assert_eq!(Arc::strong_count(&book), 1);
+    }
+
+    fn delivery(acker: Acker) -> Delivery {
+        Delivery::new(Call::new(Address::queue("q"), Envelope::default()), acker)
+    }
+
+    #[test]
+    fn settles_once_and_abandons_nothing_then() {
+        for how in [
+            Settlement::Ack,
+            Settlement::Reject,
+            Settlement::Nack {
+                delay: Some(Duration::from_secs(1)),
+            },
+        ] {
+            let expected = Some(how.clone());
+            check(|acker| drop(acker.settle(how)), expected);
+        }
+        let ack = |acker| drop(delivery(acker).settle(Settlement::Ack));
+        check(ack, Some(Settlement::Ack));
+    }
+
+    #[test]
+    fn dropping_gives_the_message_back() {
+        check(drop, None);
+        check(|acker| drop(delivery(acker)), None);
+        check(|acker| drop(delivery(acker).split()), None);
+    }
+
+    #[test]
+    fn a_panic_gives_the_message_back() {
+        let book = Arc::new(Book::default());
+        let acker = Acker::new(Arc::clone(&book) as _, 7);
+        let panicked = std::thread::spawn(move || {
+            let _held = acker;
+            panic!("on purpose");
+        });
+        assert!(panicked.join().is_err());
+        assert_eq!(*book.0.lock().unwrap(), [(7, None)]);
     }
 }

@@ -8,7 +8,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use tokio::sync::oneshot;
@@ -58,17 +58,20 @@ impl Future for Completion {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            State::Ready(result) => Poll::Ready(
-                result
-                    .take()
-                    .unwrap_or_else(|| Err(Error::new(ErrorKind::Closed, "already completed"))),
-            ),
-            State::Waiting { answer, lost } => Pin::new(answer)
-                .poll(cx)
-                .map(|sent| sent.unwrap_or_else(|_| Err(Error::new(ErrorKind::Closed, *lost)))),
-            State::Future(future) => future.as_mut().poll(cx),
-        }
+        let result = match &mut self.0 {
+            State::Ready(result) => {
+                let again = || Err(Error::new(ErrorKind::Closed, "already completed"));
+                return Poll::Ready(result.take().unwrap_or_else(again));
+            }
+            State::Waiting { answer, lost } => match ready!(Pin::new(answer).poll(cx)) {
+                Ok(result) => result,
+                Err(_) => Err(Error::new(ErrorKind::Closed, *lost)),
+            },
+            State::Future(future) => ready!(future.as_mut().poll(cx)),
+        };
+        // Neither a channel nor an async block may be polled again: forget it.
+        self.0 = State::Ready(None);
+        Poll::Ready(result)
     }
 }
 
@@ -80,5 +83,58 @@ impl fmt::Debug for Completion {
             State::Future(_) => "Future",
         };
         f.debug_tuple("Completion").field(&state).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(kind: ErrorKind) -> Result<()> {
+        Err(Error::new(kind, "failed"))
+    }
+
+    /// Awaits it twice: the first answer is the operation's, the second never panics.
+    async fn check(mut completion: Completion, expected: Result<(), ErrorKind>) {
+        let first = (&mut completion).await.map_err(|error| error.kind());
+        assert_eq!(first, expected, "{completion:?}");
+        let second = (&mut completion).await.map_err(|error| error.kind());
+        assert_eq!(second, Err(ErrorKind::Closed), "{completion:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_known_at_once_is_ready() {
+        assert!(Completion::ready(Ok(())).is_ready());
+        check(Completion::ready(Ok(())), Ok(())).await;
+        let full = Completion::ready(failed(ErrorKind::Full));
+        check(full, Err(ErrorKind::Full)).await;
+    }
+
+    #[tokio::test]
+    async fn a_future_is_awaited() {
+        let future = Completion::future(async { failed(ErrorKind::Full) });
+        assert!(!future.is_ready());
+        check(future, Err(ErrorKind::Full)).await;
+        check(Completion::future(async { Ok(()) }), Ok(())).await;
+    }
+
+    #[tokio::test]
+    async fn an_answer_comes_through_the_channel() {
+        let (answer, receiver) = oneshot::channel();
+        let waiting = Completion::waiting(receiver, "lost");
+        assert!(!waiting.is_ready());
+        answer.send(Ok(())).unwrap();
+        check(waiting, Ok(())).await;
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_will_never_come_is_an_error() {
+        let (answer, receiver) = oneshot::channel();
+        drop(answer);
+        let error = Completion::waiting(receiver, "the writer is gone")
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed);
+        assert_eq!(error.to_string(), "the writer is gone");
     }
 }

@@ -63,3 +63,46 @@ impl Deadline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn passes_after_its_time() {
+        let deadline = Deadline::after(SECOND);
+        assert_eq!(deadline.remaining(), Some(SECOND));
+        assert!(!deadline.is_past());
+        tokio::time::advance(SECOND / 2).await;
+        assert_eq!(deadline.remaining(), Some(SECOND / 2));
+        deadline.passed().await;
+        assert!(deadline.is_past());
+        tokio::time::advance(SECOND).await;
+        assert_eq!(deadline.remaining(), Some(Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn never_does_not_pass() {
+        assert_eq!(Deadline::NEVER.remaining(), None);
+        assert!(!Deadline::NEVER.is_past());
+        let waited = tokio::time::timeout(1_000_000 * SECOND, Deadline::NEVER.passed()).await;
+        assert!(waited.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_beyond_the_clock_is_never() {
+        assert_eq!(Deadline::after(Duration::MAX), Deadline::NEVER);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earlier_one_wins_and_never_loses() {
+        let (soon, late) = (Deadline::after(SECOND), Deadline::after(2 * SECOND));
+        assert_eq!(soon.earlier(late), soon);
+        assert_eq!(late.earlier(soon), soon);
+        assert_eq!(late.earlier(Deadline::NEVER), late);
+        assert_eq!(Deadline::NEVER.earlier(late), late);
+        assert_eq!(Deadline::NEVER.earlier(Deadline::NEVER), Deadline::NEVER);
+    }
+}

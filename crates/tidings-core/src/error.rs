@@ -237,3 +237,89 @@ impl StdError for Error {
             .map(|source| source as &(dyn StdError + 'static))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::Fault;
+
+    fn layered() -> Error {
+        let disk = io::Error::new(io::ErrorKind::StorageFull, "no space left");
+        let inner = Error::new(ErrorKind::Full, "cannot write page 7").with_source(disk);
+        Error::new(ErrorKind::Unconfirmed, "cannot publish to `store`").with_source(inner)
+    }
+
+    #[test]
+    fn display_shows_its_own_words_and_the_chain_shows_all() {
+        let error = layered();
+        assert_eq!(error.to_string(), "cannot publish to `store`");
+        assert_eq!(
+            error.chain(),
+            "cannot publish to `store`: cannot write page 7: no space left"
+        );
+        assert_eq!(Error::new(ErrorKind::Full, "full").chain(), "full");
+    }
+
+    #[test]
+    fn finds_a_source_of_a_type_at_any_depth() {
+        let error = layered();
+        let disk = error.source_ref::<io::Error>().unwrap();
+        assert_eq!(disk.kind(), io::ErrorKind::StorageFull);
+        let inner = error.source_ref::<Error>().unwrap();
+        assert_eq!(
+            inner.kind(),
+            ErrorKind::Full,
+            "the error itself is no source"
+        );
+        assert!(error.source_ref::<Fault>().is_none());
+        assert!(inner.source_ref::<Error>().is_none());
+    }
+
+    #[test]
+    fn within_puts_the_place_first_and_changes_nothing_else() {
+        let error = layered()
+            .with_outcome(Outcome::Requeue)
+            .with_settlement(Settlement::Reject)
+            .within("queue `a`")
+            .within("service");
+        assert_eq!(
+            error.to_string(),
+            "service: queue `a`: cannot publish to `store`"
+        );
+        assert_eq!(error.kind(), ErrorKind::Unconfirmed);
+        assert_eq!(error.outcome(), Outcome::Requeue);
+        assert_eq!(error.settlement(), Some(&Settlement::Reject));
+        assert!(error.source_ref::<io::Error>().is_some());
+    }
+
+    #[test]
+    fn what_cannot_change_by_itself_is_not_tried_again() {
+        for kind in [
+            ErrorKind::Decode,
+            ErrorKind::Invalid,
+            ErrorKind::NoRoute,
+            ErrorKind::Misuse,
+        ] {
+            assert_eq!(kind.default_outcome(), Outcome::Fatal);
+            assert!(!Error::new(kind, "").is_retryable(), "{kind:?}");
+        }
+        for kind in [
+            ErrorKind::Handler,
+            ErrorKind::Panic,
+            ErrorKind::Timeout,
+            ErrorKind::Full,
+        ] {
+            assert!(Error::new(kind, "").is_retryable(), "{kind:?}");
+            let deferred = Error::new(kind, "").with_outcome(Outcome::Fatal);
+            assert!(!deferred.is_retryable(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn stays_one_pointer_wide() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+        assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
+    }
+}

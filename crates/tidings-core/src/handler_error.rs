@@ -130,3 +130,66 @@ impl<T, E: Into<BoxError>> ResultExt<T> for Result<T, E> {
         self.map_err(|error| HandlerError::defer(after, error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FaultCode;
+
+    fn check(failed: HandlerError, outcome: Outcome, kind: ErrorKind, chain: &str) {
+        assert_eq!(failed.outcome(), outcome, "{failed:?}");
+        let error = Error::from(failed);
+        assert_eq!(error.outcome(), outcome);
+        assert_eq!(error.kind(), kind);
+        assert_eq!(error.chain(), chain);
+    }
+
+    #[test]
+    fn the_question_mark_takes_any_error_and_asks_for_another_attempt() {
+        fn fails() -> Result<u8, HandlerError> {
+            Ok("x".parse()?)
+        }
+        let failed = fails().unwrap_err();
+        assert_eq!(failed.to_string(), "invalid digit found in string");
+        let chain = "the handler failed: invalid digit found in string";
+        check(failed, Outcome::Retry, ErrorKind::Handler, chain);
+    }
+
+    #[test]
+    fn a_fault_asks_for_what_its_code_says() {
+        for (code, outcome) in [
+            (FaultCode::Unavailable, Outcome::Retry),
+            (FaultCode::Aborted, Outcome::Retry),
+            (FaultCode::InvalidArgument, Outcome::Fatal),
+            (FaultCode::PermissionDenied, Outcome::Fatal),
+        ] {
+            let chain = format!("the handler failed: {code}: no");
+            let fault = || Fault::new(code, "no");
+            check(fault().into(), outcome, ErrorKind::Handler, &chain);
+            let insists = HandlerError::retry(fault());
+            check(insists, Outcome::Retry, ErrorKind::Handler, &chain);
+        }
+    }
+
+    #[test]
+    fn an_error_of_ours_is_not_wrapped_and_keeps_what_it_asks_for() {
+        let misuse = || Error::new(ErrorKind::Misuse, "wrong");
+        check(misuse().into(), Outcome::Fatal, ErrorKind::Misuse, "wrong");
+        let requeue = misuse().with_outcome(Outcome::Requeue);
+        check(requeue.into(), Outcome::Requeue, ErrorKind::Misuse, "wrong");
+        let insists = HandlerError::retry(misuse());
+        check(insists, Outcome::Retry, ErrorKind::Misuse, "wrong");
+    }
+
+    #[test]
+    fn the_extension_says_what_a_failure_asks_for() {
+        let later = Duration::from_secs(9);
+        let fails = || Err::<(), _>("broken");
+        assert_eq!(fails().or_fatal().unwrap_err().outcome(), Outcome::Fatal);
+        let deferred = fails().or_defer(later).unwrap_err();
+        assert_eq!(deferred.outcome(), Outcome::Defer(later));
+        assert_eq!(Ok::<_, &str>(1).or_fatal().unwrap(), 1);
+        let chain = "the handler failed: broken";
+        check(deferred, Outcome::Defer(later), ErrorKind::Handler, chain);
+    }
+}

@@ -91,3 +91,102 @@ impl FromMessage for AnyMessage {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use jiff::Timestamp;
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::contract::Invalid;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema, tidings_macros::Event)]
+    #[event(name = "shelf.filled", version = 3, crate = crate)]
+    struct ShelfFilled {
+        books: u32,
+    }
+
+    #[derive(
+        Debug, Serialize, Deserialize, JsonSchema, garde::Validate, tidings_macros::Command,
+    )]
+    #[command(crate = crate)]
+    struct FillShelf {
+        #[garde(range(max = 40))]
+        books: u32,
+        #[garde(length(min = 1))]
+        room: String,
+    }
+
+    fn opened(body: &str) -> Opened<'_> {
+        Opened {
+            id: "1".into(),
+            name: "shelf.filled".into(),
+            version: 3,
+            kind: "event".into(),
+            occurred_at: Timestamp::UNIX_EPOCH,
+            meta: "{}".into(),
+            body: Cow::Borrowed(body.as_bytes()),
+        }
+    }
+
+    fn read<T: FromMessage>(body: &str) -> Result<T> {
+        T::from_message(&opened(body), Format::Json)
+    }
+
+    #[test]
+    fn decodes_the_fields() {
+        let filled: ShelfFilled = read(r#"{"books": 3, "unknown": true}"#).unwrap();
+        assert_eq!(filled, ShelfFilled { books: 3 });
+        assert_eq!(
+            ShelfFilled::interest(),
+            Interest::Contract(ShelfFilled::info())
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_names_the_contract_and_the_place() {
+        let error = read::<ShelfFilled>(r#"{"books": -1}"#).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        let text = error.to_string();
+        assert!(text.starts_with("event shelf.filled v3: "), "{text}");
+        assert!(text.contains("line 1 column 12"), "{text}");
+    }
+
+    #[test]
+    fn broken_rules_are_all_named() {
+        assert!(read::<FillShelf>(r#"{"books": 40, "room": "a"}"#).is_ok());
+        let error = read::<FillShelf>(r#"{"books": 41, "room": ""}"#).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let text = error.to_string();
+        assert!(
+            text.starts_with("command fill.shelf v1 breaks its rules: "),
+            "{text}"
+        );
+        let invalid = error.source_ref::<Invalid>().unwrap();
+        let paths: Vec<_> = invalid
+            .violations()
+            .iter()
+            .map(|broken| &*broken.path)
+            .collect();
+        assert_eq!(paths, ["books", "room"]);
+    }
+
+    #[test]
+    fn any_message_is_kept_encoded() {
+        let message: AnyMessage = read(r#"{"books": 3}"#).unwrap();
+        assert_eq!(AnyMessage::interest(), Interest::All);
+        assert!(message.is::<ShelfFilled>() && !message.is::<FillShelf>());
+        assert_eq!(message.decode::<ShelfFilled>().unwrap().books, 3);
+        assert_eq!(message.fields().unwrap()["books"], 3);
+
+        let mut other_version = message;
+        other_version.metadata.version = 2;
+        assert!(!other_version.is::<ShelfFilled>());
+
+        let undecodable: AnyMessage = read("{").unwrap();
+        assert_eq!(undecodable.fields().unwrap_err().kind(), ErrorKind::Decode);
+    }
+}

@@ -80,3 +80,45 @@ impl Opened<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(meta: &str) -> Metadata {
+        Opened {
+            id: "1".into(),
+            name: "user.created".into(),
+            version: 1,
+            kind: "domain_event".into(),
+            occurred_at: Timestamp::UNIX_EPOCH,
+            meta: meta.into(),
+            body: Cow::Borrowed(b"{}"),
+        }
+        .to_metadata()
+    }
+
+    #[test]
+    fn reads_correlation_and_causation_from_meta() {
+        let both = metadata(r#"{"correlation_id": "c", "causation_id": "k"}"#);
+        assert_eq!(both.correlation_id(), Some("c"));
+        assert_eq!(both.causation_id(), Some("k"));
+    }
+
+    #[test]
+    fn accepts_whatever_a_foreign_publisher_put_there() {
+        for foreign in [
+            "{}",
+            "null",
+            "[1]",
+            r#"{"correlation_id": 7}"#,
+            "not json",
+            "",
+        ] {
+            let metadata = metadata(foreign);
+            assert_eq!(metadata.correlation_id(), None, "{foreign}");
+            assert_eq!(metadata.causation_id(), None, "{foreign}");
+        }
+        assert_eq!(metadata("[1]").meta, serde_json::json!([1]));
+    }
+}

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 /// Optional, well-known facts about a message. None of them is written unless it was set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Properties(Option<Box<Fields>>);
 
 /// The properties, one by one.
@@ -84,8 +84,56 @@ impl Properties {
     }
 }
 
+/// Equal if the same properties are set to the same values: having been asked for is no difference.
+impl PartialEq for Properties {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(a), Some(b)) => a == b,
+            _ => self.is_empty() && other.is_empty(),
+        }
+    }
+}
+
+impl Eq for Properties {}
+
 impl From<Fields> for Properties {
     fn from(fields: Fields) -> Self {
         Self(Some(Box::new(fields)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn are_empty_until_one_is_set() {
+        let mut properties = Properties::new();
+        assert!(properties.is_empty() && properties.fields().is_none());
+        properties.fields_mut();
+        assert!(properties.is_empty(), "looking is not setting");
+        assert_eq!(properties, Properties::new());
+
+        properties.fields_mut().priority = Some(0);
+        assert!(!properties.is_empty());
+        assert_ne!(properties, Properties::new());
+        assert_ne!(Properties::new(), properties);
+    }
+
+    #[test]
+    fn read_back_what_was_set() {
+        let properties = Properties::from(Fields {
+            message_id: Some("m".into()),
+            correlation_id: Some("c".into()),
+            reply_to: Some("r".into()),
+            expiration: Some(Duration::from_secs(1)),
+            ..Fields::default()
+        });
+        assert_eq!(properties.message_id().map(|id| &**id), Some("m"));
+        assert_eq!(properties.correlation_id().map(|id| &**id), Some("c"));
+        assert_eq!(properties.reply_to().map(|to| &**to), Some("r"));
+        assert_eq!(properties.expiration(), Some(Duration::from_secs(1)));
+        assert_eq!(properties.clone(), properties);
+        assert_eq!(Properties::new().expiration(), None);
     }
 }

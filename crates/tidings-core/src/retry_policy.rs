@@ -127,3 +127,57 @@ impl fmt::Debug for RetryPolicy {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io, num::ParseIntError};
+
+    use super::*;
+    use crate::ErrorKind;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_last_step_repeats() {
+        let policy = RetryPolicy::new(9).with_steps([SECOND, 2 * SECOND]);
+        for (failures, wait) in [(0, 1), (1, 1), (2, 2), (3, 2), (u32::MAX, 2)] {
+            assert_eq!(policy.step(failures), Some(wait * SECOND), "{failures}");
+        }
+        assert_eq!(RetryPolicy::default().step(1), None);
+        assert_eq!(RetryPolicy::default().max_retries(), 5);
+    }
+
+    #[test]
+    fn jitter_is_a_share() {
+        for (given, kept) in [
+            (0.0, 0.0),
+            (0.25, 0.25),
+            (1.5, 1.0),
+            (-1.0, 0.0),
+            (f64::NAN, 0.0),
+            (f64::INFINITY, 1.0),
+        ] {
+            let jitter = RetryPolicy::new(1).with_jitter(given).jitter();
+            assert!((jitter - kept).abs() < f64::EPSILON, "{given}: {jitter}");
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_knows_an_error_wins() {
+        let policy = RetryPolicy::new(1)
+            .classify::<ParseIntError>(Outcome::Fatal)
+            .classify_with(|error| (error.kind() == ErrorKind::Handler).then_some(Outcome::Requeue))
+            .classify::<io::Error>(Outcome::Defer(SECOND));
+        let of = |kind, source: crate::error::BoxError| {
+            policy.outcome(&Error::new(kind, "failed").with_source(source))
+        };
+        let number = || Box::new("x".parse::<u8>().unwrap_err());
+        let disk = || Box::new(io::Error::other("disk"));
+        assert_eq!(of(ErrorKind::Handler, number()), Outcome::Fatal);
+        assert_eq!(of(ErrorKind::Timeout, number()), Outcome::Fatal);
+        assert_eq!(of(ErrorKind::Handler, disk()), Outcome::Requeue);
+        assert_eq!(of(ErrorKind::Full, disk()), Outcome::Defer(SECOND));
+        assert_eq!(of(ErrorKind::Misuse, "other".into()), Outcome::Fatal);
+        assert_eq!(of(ErrorKind::Timeout, "other".into()), Outcome::Retry);
+    }
+}

@@ -101,3 +101,42 @@ impl fmt::Debug for Capabilities {
         f.debug_set().entries(self.iter()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_has_what_was_put_in_and_nothing_else() {
+        assert_eq!(Capabilities::NONE, Capabilities::default());
+        for wanted in ALL {
+            let set = Capabilities::of(&[wanted]);
+            assert_eq!(set, Capabilities::NONE.with(wanted));
+            assert_eq!(set.with(wanted), set);
+            assert_eq!(set.iter().collect::<Vec<_>>(), [wanted]);
+            assert!(!Capabilities::NONE.has(wanted));
+        }
+        let all = Capabilities::of(&ALL);
+        assert_eq!(all.iter().collect::<Vec<_>>(), ALL);
+    }
+
+    #[test]
+    fn a_missing_capability_names_feature_and_transport() {
+        let set = Capabilities::of(&[Capability::Durable]);
+        assert!(set.require(Capability::Durable, "the store", "zmq").is_ok());
+        let error = set
+            .require(Capability::QueueTtl, "the retry queue", "zmq")
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(
+            error.to_string(),
+            "the retry queue needs QueueTtl, which `zmq:` does not have: use another transport or turn it off"
+        );
+    }
+
+    #[test]
+    fn debug_output_lists_names() {
+        let set = Capabilities::of(&[Capability::Ordered, Capability::Durable]);
+        assert_eq!(format!("{set:?}"), "{Durable, Ordered}");
+    }
+}

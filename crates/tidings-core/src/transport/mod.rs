@@ -111,7 +111,10 @@ impl dyn Subscriber {
     ///
     /// # Cancel safety
     /// Yes: a dropped future loses no delivery.
-    #[expect(clippy::should_implement_trait, reason = "it is the `next` of a stream, which no iterator has")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it is the `next` of a stream, which no iterator has"
+    )]
     pub fn next(&mut self) -> impl Future<Output = Option<Result<Delivery>>> + Send + '_ {
         poll_fn(move |cx| self.poll_next(cx))
     }

@@ -75,14 +75,16 @@ impl Registry {
 }
 
 /// A URL without its user name and password, for messages.
+///
+/// Everything up to the last `@` is hidden, wherever that is: a password that should have been percent-encoded
+/// may hold any character, and to hide too much costs less than to show too much.
 #[must_use]
 pub fn redact(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let authority_end = rest.find('/').unwrap_or(rest.len());
-    match rest[..authority_end].rfind('@') {
-        Some(at) => format!("{scheme}://***@{}", &rest[at + 1..]),
+    let hidden = url
+        .split_once("://")
+        .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)));
+    match hidden {
+        Some((scheme, shown)) => format!("{scheme}://***@{shown}"),
         None => url.to_owned(),
     }
 }
@@ -90,5 +92,82 @@ pub fn redact(url: &str) -> String {
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.schemes()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusing(text: &'static str) -> impl Future<Output = Result<Arc<dyn Transport>>> + Send {
+        std::future::ready(Err(Error::new(ErrorKind::Unavailable, text)))
+    }
+
+    fn registry() -> Registry {
+        Registry::new()
+            .with("nats", |_| refusing("nats refuses"))
+            .with("embedded", |url| async move {
+                Err(Error::new(ErrorKind::Unavailable, format!("no {url}")))
+            })
+    }
+
+    async fn check(registry: &Registry, url: &str, kind: ErrorKind, expected: &str) {
+        let error = registry.open(url).await.unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(error.kind(), kind, "{url}");
+    }
+
+    #[tokio::test]
+    async fn opens_by_scheme_with_the_whole_url() {
+        let registry = registry();
+        for (url, said) in [
+            ("embedded:", "no embedded:"),
+            ("embedded:/var/lib/a:b", "no embedded:/var/lib/a:b"),
+            ("nats://localhost", "nats refuses"),
+        ] {
+            check(&registry, url, ErrorKind::Unavailable, said).await;
+        }
+        let replaced = registry.with("nats", |_| refusing("the later one"));
+        check(&replaced, "nats:", ErrorKind::Unavailable, "the later one").await;
+    }
+
+    #[tokio::test]
+    async fn an_unknown_scheme_lists_those_that_are_known() {
+        let known = "this build knows `embedded:`, `nats:` (others are Cargo features)";
+        check(
+            &registry(),
+            "amqp://user:secret@host",
+            ErrorKind::Misuse,
+            &format!("no transport is registered for `amqp:`; {known}"),
+        )
+        .await;
+        check(
+            &registry(),
+            "localhost",
+            ErrorKind::Misuse,
+            &format!("`localhost` is not a transport URL: it has no scheme; {known}"),
+        )
+        .await;
+        let none = "this build knows none (others are Cargo features)";
+        let expected = format!("no transport is registered for `nats:`; {none}");
+        check(&Registry::new(), "nats:", ErrorKind::Misuse, &expected).await;
+    }
+
+    #[test]
+    fn redacts_whatever_may_be_a_password() {
+        for (url, shown) in [
+            ("embedded:", "embedded:"),
+            ("embedded:/a@b", "embedded:/a@b"),
+            ("amqp://host/vhost", "amqp://host/vhost"),
+            ("amqp://u:p@host:5672/v", "amqp://***@host:5672/v"),
+            ("nats://token@host", "nats://***@host"),
+            ("amqp://u:p@ss@host", "amqp://***@host"),
+            ("amqp://u:p/ss@host", "amqp://***@host"),
+            ("amqp://u:p?s#s@host", "amqp://***@host"),
+            ("amqp://@host", "amqp://***@host"),
+            ("", ""),
+        ] {
+            assert_eq!(redact(url), shown);
+        }
     }
 }

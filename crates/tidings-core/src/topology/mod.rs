@@ -3,6 +3,9 @@
 //! The model is RabbitMQ's, because it is the richest; a transport that cannot express a part of it refuses
 //! at start-up and names the part.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use crate::{
@@ -222,6 +225,7 @@ impl Topology {
         for queue in &self.queues {
             check_name("queue", &queue.name)?;
             check_ttl(queue)?;
+            check_dead_letter(queue)?;
             check_same(
                 "queue",
                 &queue.name,
@@ -252,8 +256,9 @@ fn misuse(context: String) -> Error {
 
 fn check_name(what: &str, name: &str) -> Result<()> {
     if name.is_empty() {
+        let article = if what == "exchange" { "an" } else { "a" };
         return Err(misuse(format!(
-            "a {what} needs a name: the empty name is the broker's own"
+            "{article} {what} needs a name: the empty name is the broker's own"
         )));
     }
     check_length(what, name)
@@ -282,6 +287,14 @@ fn check_ttl(queue: &Queue) -> Result<()> {
         queue.name,
         u32::MAX
     )))
+}
+
+fn check_dead_letter(queue: &Queue) -> Result<()> {
+    let Some(DeadLetter { exchange, key }) = &queue.dead_letter else {
+        return Ok(());
+    };
+    check_length("dead-letter exchange", exchange)?;
+    check_length("dead-letter key", key.as_deref().unwrap_or_default())
 }
 
 fn check_same<T: PartialEq>(what: &str, name: &str, before: Option<&T>, now: &T) -> Result<()> {
