@@ -1,10 +1,11 @@
 //! A handler, a convention and a publisher that do as a test says, and a subscriber that keeps the log.
 
 use std::{
+    cell::RefCell,
     future::Ready,
     io,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
     task::{Context, Poll, Waker},
 };
 
@@ -85,6 +86,7 @@ pub(crate) fn start_with<S>(service: &mut S, call: Call) -> Pin<Box<S::Future>>
 where
     S: Service<Call, Error = Error>,
 {
+    subscribe();
     let ready = service.poll_ready(&mut Context::from_waker(Waker::noop()));
     assert!(matches!(ready, Poll::Ready(Ok(()))), "not ready");
     Box::pin(service.call(call))
@@ -199,29 +201,26 @@ pub(crate) fn recovery(
     (Recovery::new(convention, Arc::new(attachment), out), outbox)
 }
 
-/// What was logged on this thread while it lives.
-pub(crate) struct Log {
-    lines: Arc<Mutex<Vec<u8>>>,
-    _guard: tracing::subscriber::DefaultGuard,
+thread_local! {
+    static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
+
+/// What has been logged on this thread since it was started.
+pub(crate) struct Log(());
 
 impl Log {
     pub(crate) fn start() -> Self {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let writer = Arc::clone(&lines);
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_span_events(FmtSpan::CLOSE)
-            .with_writer(move || Writer(Arc::clone(&writer)))
-            .finish();
-        Self {
-            lines,
-            _guard: tracing::subscriber::set_default(subscriber),
-        }
+        subscribe();
+        LINES.take();
+        Self(())
     }
 
+    #[expect(
+        clippy::unused_self,
+        reason = "there is nothing to read before the start"
+    )]
     pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.lines.lock().unwrap().clone()).unwrap()
+        LINES.with_borrow(|lines| String::from_utf8(lines.clone()).unwrap())
     }
 
     /// The lines that contain this.
@@ -232,11 +231,26 @@ impl Log {
     }
 }
 
-struct Writer(Arc<Mutex<Vec<u8>>>);
+/// Installs one subscriber for the whole process, before anything is traced.
+///
+/// A subscriber per test would be simpler and wrong: tracing asks the current thread whether an event is
+/// wanted when that event first occurs, and remembers the answer for all threads.
+fn subscribe() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_span_events(FmtSpan::CLOSE)
+            .with_writer(|| ThisThread)
+            .init();
+    });
+}
 
-impl io::Write for Writer {
+struct ThisThread;
+
+impl io::Write for ThisThread {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LINES.with_borrow_mut(|lines| lines.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
