@@ -15,7 +15,8 @@ use tokio::{
 
 use super::{
     election::Lock,
-    frame::{Answer, Frames, Request, VERSION},
+    frame::{Answer, Request, VERSION},
+    framing::Frames,
     member::{Member, Phase, lock},
     session::{Session, SessionSettle, Waiter},
     socket::{Stream, connect},
@@ -94,10 +95,10 @@ pub(super) fn may_pass(error: &Error) -> bool {
 /// What operations are told when no owner was found in time.
 pub(super) fn gave_up(member: &Member, last: &Error) -> String {
     format!(
-        "cannot use `embedded:{}`: its lock is held, and nobody answered at `{}` for {PATIENCE:?} ({}); stop the process that holds the lock, or wait for it",
+        "`embedded:{}` has no usable owner ({}): end the process that holds `{}`, or wait for it",
         member.place.file.display(),
-        member.place.socket.display(),
         last.chain(),
+        member.place.lock.display(),
     )
 }
 
@@ -144,7 +145,7 @@ pub(super) async fn follow(
     let writing = Arc::clone(&session);
     let Connection { mut frames, writer } = connection;
     tasks.spawn("embedded link writer", async move {
-        writing.write_to(writer).await
+        writing.write_to(writer).await;
     });
     resume(member, &session);
     let ended = tokio::select! {
@@ -168,12 +169,8 @@ pub(super) async fn follow(
 ///
 /// Frames are handled in order, so nobody has to wait for an answer in between.
 fn resume(member: &Member, session: &Arc<Session>) {
-    let transient = member.transient();
-    if transient != tidings_core::topology::Topology::new() {
-        let declared = session.ask(Waiter::Redeclare, |id| Request::Declare {
-            id,
-            topology: transient,
-        });
+    if let Some(topology) = member.transient.all() {
+        let declared = session.ask(Waiter::Redeclare, |id| Request::Declare { id, topology });
         if let Err(error) = declared {
             tracing::warn!(
                 error = error.chain(),

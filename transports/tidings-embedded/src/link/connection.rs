@@ -8,39 +8,29 @@
 
 use std::{
     collections::HashMap,
-    pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Poll},
 };
 
-use futures_util::{
-    FutureExt, StreamExt,
-    future::{AbortHandle, Abortable},
-    stream::{FuturesUnordered, SelectAll},
-};
-use tidings_core::{
-    Acker, Completion, Delivery, Error, ErrorKind, Result, tasks::Tasks, transport::Subscriber,
-};
+use futures_util::future::{AbortHandle, Abortable};
+use tidings_core::{Acker, Completion, Error, ErrorKind, Result, Settlement, tasks::Tasks};
 use tokio::{
     io::{AsyncWriteExt, ReadHalf, WriteHalf},
     sync::mpsc,
 };
 
 use super::{
-    frame::{Answer, Frames, Request},
+    frame::{Answer, Request},
+    framing::Frames,
     member::lock,
     server::refuse,
     socket::Stream,
     wire::corrupt,
+    writing::{About, Deliveries, Out, Outcome, Writing},
 };
 use crate::broker::{Broker, ConnectionId, ProducerId};
 
 /// How many answers may be on their way from the reading loop to the writing one.
 const HANDED_OVER: usize = 1_024;
-/// How many requests of one client may be unanswered before no more are read.
-const UNANSWERED: usize = 8_192;
-/// How much is collected before it is written.
-const WRITE: usize = 256 << 10;
 
 /// A client at the engine. Dropping it takes back everything that the client had.
 #[derive(Debug)]
@@ -68,7 +58,8 @@ impl Guest {
         }
     }
 
-    fn keep(&self, acker: Acker) -> u64 {
+    /// Keeps the right to settle a delivery until the client uses it; returns the name of the delivery.
+    pub(super) fn keep(&self, acker: Acker) -> u64 {
         let mut ackers = lock(&self.ackers);
         ackers.last += 1;
         let tag = ackers.last;
@@ -76,7 +67,8 @@ impl Guest {
         tag
     }
 
-    fn release(&self, tag: u64) -> Option<Acker> {
+    /// The right to settle a delivery, once.
+    pub(super) fn release(&self, tag: u64) -> Option<Acker> {
         lock(&self.ackers).by_tag.remove(&tag)
     }
 }
@@ -84,69 +76,6 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         self.broker.disconnect(self.connection);
-    }
-}
-
-/// What the reading loop asks the writing one to say.
-enum Out {
-    /// This, now.
-    Now(Answer),
-    /// What becomes of this.
-    Later(Outcome),
-    /// The deliveries of this.
-    Deliveries(Abortable<Deliveries>),
-}
-
-/// An answer that is not known yet.
-struct Outcome {
-    about: About,
-    completion: Completion,
-}
-
-#[derive(Clone, Copy)]
-enum About {
-    Publish(u64),
-    Request(u64),
-}
-
-impl Future for Outcome {
-    type Output = Answer;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        let about = self.about;
-        self.completion.poll_unpin(cx).map(|result| match about {
-            About::Publish(seq) => Answer::Published { seq, result },
-            About::Request(id) => Answer::Done { id, result },
-        })
-    }
-}
-
-/// One subscription of the client.
-struct Deliveries {
-    subscription: u32,
-    subscriber: Option<Box<dyn Subscriber>>,
-}
-
-enum Event {
-    Delivery(u32, Delivery),
-    Ended(u32, Option<Error>),
-}
-
-impl futures_util::Stream for Deliveries {
-    type Item = Event;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        let subscription = self.subscription;
-        let Some(subscriber) = &mut self.subscriber else {
-            return Poll::Ready(None);
-        };
-        subscriber.poll_next(cx).map(|next| match next {
-            Some(Ok(delivery)) => Some(Event::Delivery(subscription, delivery)),
-            ended => {
-                self.subscriber = None;
-                Some(Event::Ended(subscription, ended.and_then(Result::err)))
-            }
-        })
     }
 }
 
@@ -207,14 +136,6 @@ async fn read(
     let mut subscriptions = HashMap::new();
     while let Some(frame) = frames.next().await? {
         let said = match Request::read(frame)? {
-            Request::Publish { seq, call } => Out::Later(Outcome {
-                about: About::Publish(seq),
-                completion: guest.broker.publish(Some((guest.producer, seq)), call),
-            }),
-            Request::Settle { id, tag, how } => Out::Later(Outcome {
-                about: About::Request(id),
-                completion: settle(guest, tag, how),
-            }),
             Request::Abandon { tag } => {
                 drop(guest.release(tag));
                 continue;
@@ -226,53 +147,61 @@ async fn read(
                 }
                 continue;
             }
+            Request::Close => return Ok(()),
+            Request::Hello { .. } => return Err(corrupt("a second greeting")),
             Request::Subscribe {
                 id,
                 subscription,
                 to,
-            } => {
-                let subscribed = guest.broker.subscribe(guest.connection, to);
-                let answer = Answer::Done {
-                    id,
-                    result: subscribed.as_ref().map(|_| ()).map_err(copy),
-                };
-                // Before the first delivery, so that the client knows what it belongs to.
-                if out.send(Out::Now(answer)).await.is_err() {
-                    return Ok(());
+            } => match guest.broker.subscribe(guest.connection, to) {
+                Ok(subscriber) => {
+                    let (handle, registration) = AbortHandle::new_pair();
+                    subscriptions.insert(subscription, handle);
+                    let deliveries = Deliveries::new(subscription, Box::new(subscriber));
+                    Out::Deliveries(id, Abortable::new(deliveries, registration))
                 }
-                let Ok(subscriber) = subscribed else { continue };
-                let (handle, registration) = AbortHandle::new_pair();
-                subscriptions.insert(subscription, handle);
-                let deliveries = Deliveries {
-                    subscription,
-                    subscriber: Some(Box::new(subscriber)),
-                };
-                Out::Deliveries(Abortable::new(deliveries, registration))
-            }
-            // Awaited here, because what comes next may need it.
-            Request::Declare { id, topology } => Out::Now(Answer::Done {
-                id,
-                result: guest.broker.declare(guest.connection, &topology).await,
-            }),
-            Request::Delete { id, topology } => Out::Now(Answer::Done {
-                id,
-                result: guest.broker.delete(guest.connection, &topology).await,
-            }),
-            Request::Queues { id, named } => Out::Now(Answer::Queues {
-                id,
-                result: guest.broker.queues(&named),
-            }),
-            Request::Close => return Ok(()),
-            Request::Hello { .. } => return Err(corrupt("a second greeting")),
+                Err(error) => Out::done(id, Err(error)),
+            },
+            other => answer(guest, other).await?,
         };
         if out.send(said).await.is_err() {
+            // The writing loop has ended: the client is gone.
             return Ok(());
         }
     }
     Ok(())
 }
 
-fn settle(guest: &Guest, tag: u64, how: tidings_core::Settlement) -> Completion {
+/// What is to be said to a request that leaves nothing behind.
+async fn answer(guest: &Guest, request: Request) -> Result<Out> {
+    let Guest {
+        broker, connection, ..
+    } = guest;
+    Ok(match request {
+        Request::Publish { seq, call } => Out::Later(Outcome {
+            about: About::Publish(seq),
+            completion: broker.publish(Some((guest.producer, seq)), call),
+        }),
+        Request::Settle { id, tag, how } => Out::Later(Outcome {
+            about: About::Request(id),
+            completion: settle(guest, tag, how),
+        }),
+        // Awaited here, because what comes next may need it.
+        Request::Declare { id, topology } => {
+            Out::done(id, broker.declare(*connection, &topology).await)
+        }
+        Request::Delete { id, topology } => {
+            Out::done(id, broker.delete(*connection, &topology).await)
+        }
+        Request::Queues { id, named } => {
+            let result = broker.queues(&named);
+            Out::Now(Answer::Queues { id, result })
+        }
+        other => return Err(corrupt(format_args!("{other:?} at this place"))),
+    })
+}
+
+fn settle(guest: &Guest, tag: u64, how: Settlement) -> Completion {
     match guest.release(tag) {
         Some(acker) => acker.settle(how),
         None => Completion::ready(Err(Error::new(
@@ -281,142 +210,5 @@ fn settle(guest: &Guest, tag: u64, how: tidings_core::Settlement) -> Completion 
                 "delivery {tag} is not out any more: the message will come again unless it was settled"
             ),
         ))),
-    }
-}
-
-/// An error cannot be cloned; this keeps what travels.
-fn copy(error: &Error) -> Error {
-    Error::new(error.kind(), error.to_string()).with_outcome(error.outcome())
-}
-
-/// The loop that writes.
-struct Writing {
-    guest: Arc<Guest>,
-    outs: mpsc::Receiver<Out>,
-    writer: WriteHalf<Stream>,
-    outcomes: FuturesUnordered<Outcome>,
-    deliveries: SelectAll<Abortable<Deliveries>>,
-    wire: Vec<u8>,
-}
-
-impl Writing {
-    fn new(guest: Arc<Guest>, outs: mpsc::Receiver<Out>, writer: WriteHalf<Stream>) -> Self {
-        Self {
-            guest,
-            outs,
-            writer,
-            outcomes: FuturesUnordered::new(),
-            deliveries: SelectAll::new(),
-            wire: Vec::new(),
-        }
-    }
-
-    /// Writes until everything is answered after the last request. `None` if the client is gone before that.
-    async fn run(mut self) -> Option<WriteHalf<Stream>> {
-        loop {
-            let more = self.collect().await;
-            if !self.wire.is_empty() && self.writer.write_all(&self.wire).await.is_err() {
-                return None;
-            }
-            self.wire.clear();
-            self.wire.shrink_to(4 * WRITE);
-            if !more {
-                return Some(self.writer);
-            }
-        }
-    }
-
-    /// Waits for something to say, and collects everything that is ready. False if nothing will come any more.
-    async fn collect(&mut self) -> bool {
-        let mut open = std::future::poll_fn(|cx| self.poll_collect(cx)).await;
-        while open && self.wire.len() < WRITE {
-            match std::future::poll_fn(|cx| Poll::Ready(self.poll_collect(cx))).await {
-                Poll::Ready(still) => open = still,
-                Poll::Pending => break,
-            }
-        }
-        open
-    }
-
-    /// Appends what is ready. `Ready(false)` at the end of requests and answers.
-    fn poll_collect(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let before = self.wire.len();
-        let mut requests_end = false;
-        while self.outcomes.len() < UNANSWERED && self.wire.len() < WRITE {
-            match self.outs.poll_recv(cx) {
-                Poll::Ready(Some(out)) => self.accept(out),
-                Poll::Ready(None) => {
-                    requests_end = true;
-                    break;
-                }
-                Poll::Pending => break,
-            }
-        }
-        while let Poll::Ready(Some(answer)) = self.outcomes.poll_next_unpin(cx) {
-            self.say(&answer);
-        }
-        if requests_end {
-            // Nothing is delivered any more to a client that is about to leave.
-            self.deliveries.clear();
-            if self.outcomes.is_empty() {
-                return Poll::Ready(false);
-            }
-        }
-        while self.wire.len() < WRITE {
-            let Poll::Ready(Some(event)) = self.deliveries.poll_next_unpin(cx) else {
-                break;
-            };
-            self.deliver(event);
-        }
-        if self.wire.len() > before {
-            Poll::Ready(true)
-        } else {
-            Poll::Pending
-        }
-    }
-
-    fn accept(&mut self, out: Out) {
-        match out {
-            Out::Now(answer) => self.say(&answer),
-            Out::Later(outcome) => self.outcomes.push(outcome),
-            Out::Deliveries(deliveries) => self.deliveries.push(deliveries),
-        }
-    }
-
-    fn deliver(&mut self, event: Event) {
-        match event {
-            Event::Delivery(subscription, delivery) => {
-                let (call, acker) = delivery.split();
-                let tag = self.guest.keep(acker);
-                let answer = Answer::Delivery {
-                    subscription,
-                    tag,
-                    call,
-                };
-                if let Err(error) = answer.put(&mut self.wire) {
-                    // Can only be a message whose headers have grown beyond all measure since it was published.
-                    tracing::error!(
-                        error = error.chain(),
-                        "rejecting a message that cannot be delivered to another process"
-                    );
-                    if let Some(acker) = self.guest.release(tag) {
-                        drop(acker.settle(tidings_core::Settlement::Reject));
-                    }
-                }
-            }
-            Event::Ended(subscription, error) => self.say(&Answer::Ended {
-                subscription,
-                error,
-            }),
-        }
-    }
-
-    fn say(&mut self, answer: &Answer) {
-        if let Err(error) = answer.put(&mut self.wire) {
-            tracing::error!(
-                error = error.chain(),
-                "an answer to another process is too large"
-            );
-        }
     }
 }

@@ -5,13 +5,12 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use tidings_core::{
     Call, Error, ErrorKind, Result, Settlement,
     topology::Topology,
     transport::{QueueStatus, Subscription},
 };
-use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::wire::{self, Reader, Write, corrupt};
 
@@ -351,60 +350,231 @@ fn put_name(to: &mut Vec<u8>, name: u8, about: u64) {
     to.put_u64_le(about);
 }
 
-/// Cuts what arrives into frames.
-#[derive(Debug)]
-pub(super) struct Frames<R> {
-    from: R,
-    buffer: BytesMut,
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-/// How much is read at a time: many small frames per system call.
-const CHUNK: usize = 64 << 10;
+    use proptest::prelude::{ProptestConfig, any, proptest};
+    use tidings_core::{
+        Address, Envelope, Headers, Outcome,
+        topology::{Exchange, ExchangeKind, Queue},
+    };
 
-impl<R: AsyncRead + Unpin> Frames<R> {
-    pub(super) fn new(from: R) -> Self {
-        Self {
-            from,
-            buffer: BytesMut::new(),
-        }
-    }
+    use super::*;
 
-    /// The body of the next frame; `None` if the other side is gone, in the middle of a frame or between two.
-    ///
-    /// # Errors
-    /// `Corrupt` if the next frame claims to be larger than [`MAX_FRAME`].
-    ///
-    /// # Cancel safety
-    /// Yes: what has arrived stays in the buffer.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
-        loop {
-            if let Some(frame) = self.buffered()? {
-                return Ok(Some(frame));
-            }
-            self.buffer.reserve(CHUNK);
-            // Cancel-safe: promised by `read_buf`. An error (reset, broken pipe) means gone, like an end.
-            match self.from.read_buf(&mut self.buffer).await {
-                Ok(0) | Err(_) => return Ok(None),
-                Ok(_) => {}
-            }
-        }
-    }
-
-    /// The next frame if it is complete.
-    pub(super) fn buffered(&mut self) -> Result<Option<Bytes>> {
-        let Some(prefix) = self.buffer.first_chunk::<4>() else {
-            return Ok(None);
+    fn topology() -> Topology {
+        let queue = Queue {
+            arguments: Headers::new().with("x-max-priority", 9),
+            ..Queue::new("main")
         };
-        let len = usize::try_from(u32::from_le_bytes(*prefix)).unwrap_or(usize::MAX);
-        if len > MAX_FRAME {
-            return Err(corrupt(format_args!(
-                "it claims to have {len} bytes, at most {MAX_FRAME} are possible"
-            )));
+        Topology::new()
+            .exchange(Exchange::topic("events"))
+            .exchange(Exchange {
+                name: "copies".into(),
+                kind: ExchangeKind::Fanout,
+            })
+            .queue(
+                queue
+                    .with_ttl(Duration::from_millis(5_001))
+                    .with_dead_letter("events", "dead"),
+            )
+            .queue(Queue::exclusive("replies"))
+            .bind("events", "main", "a.*.#")
+    }
+
+    fn call() -> Call {
+        let headers = Headers::new()
+            .with("redelivery_count", 3)
+            .with("queue", "main");
+        let envelope = Envelope::new(&b"payload"[..]).with_headers(headers);
+        Call::new(Address::new("events", "a.b"), envelope).with_origin("main".into(), true)
+    }
+
+    fn requests() -> Vec<Request> {
+        vec![
+            Request::Hello {
+                version: VERSION,
+                client: 1 << 100,
+            },
+            Request::Declare {
+                id: 1,
+                topology: topology(),
+            },
+            Request::Delete {
+                id: 2,
+                topology: topology(),
+            },
+            Request::Publish {
+                seq: 3,
+                call: call(),
+            },
+            Request::Subscribe {
+                id: 4,
+                subscription: 5,
+                to: Subscription::to("main").with_name("me"),
+            },
+            Request::Cancel { subscription: 5 },
+            Request::Settle {
+                id: 6,
+                tag: 7,
+                how: Settlement::Ack,
+            },
+            Request::Settle {
+                id: 6,
+                tag: 7,
+                how: Settlement::Reject,
+            },
+            Request::Settle {
+                id: 6,
+                tag: 7,
+                how: Settlement::Nack { delay: None },
+            },
+            Request::Settle {
+                id: 6,
+                tag: 7,
+                how: Settlement::Nack {
+                    delay: Some(Duration::from_nanos(1)),
+                },
+            },
+            Request::Abandon { tag: 7 },
+            Request::Queues {
+                id: 8,
+                named: vec!["main".into(), "".into()],
+            },
+            Request::Close,
+        ]
+    }
+
+    fn answers() -> Vec<Answer> {
+        let error = || {
+            Error::new(
+                ErrorKind::Conflict,
+                "queue `main` exists with other settings",
+            )
+        };
+        let status = QueueStatus {
+            name: "main".into(),
+            ready: 1,
+            unsettled: 2,
+            consumers: 3,
+        };
+        vec![
+            Answer::Welcome { version: VERSION },
+            Answer::Refused { error: error() },
+            Answer::Published {
+                seq: 1,
+                result: Ok(()),
+            },
+            Answer::Published {
+                seq: 1,
+                result: Err(error().with_source("because")),
+            },
+            Answer::Done {
+                id: 2,
+                result: Err(error().with_outcome(Outcome::Defer(Duration::from_secs(1)))),
+            },
+            Answer::Queues {
+                id: 3,
+                result: Ok(vec![status]),
+            },
+            Answer::Queues {
+                id: 3,
+                result: Err(error()),
+            },
+            Answer::Delivery {
+                subscription: 4,
+                tag: 5,
+                call: call(),
+            },
+            Answer::Ended {
+                subscription: 4,
+                error: None,
+            },
+            Answer::Ended {
+                subscription: 4,
+                error: Some(error()),
+            },
+            Answer::Goodbye,
+        ]
+    }
+
+    /// Writes frames and cuts their lengths off again.
+    fn bodies<T>(frames: &[T], put: impl Fn(&T, &mut Vec<u8>) -> Result<()>) -> Vec<Bytes> {
+        let body = |frame| {
+            let mut wire = Vec::new();
+            put(frame, &mut wire).unwrap();
+            assert_eq!(
+                wire[..4],
+                u32::try_from(wire.len() - 4).unwrap().to_le_bytes()
+            );
+            Bytes::from(wire.split_off(4))
+        };
+        frames.iter().map(body).collect()
+    }
+
+    #[test]
+    fn every_request_and_every_answer_survives_the_wire() {
+        for (request, body) in requests().iter().zip(bodies(&requests(), Request::put)) {
+            let read = Request::read(body).unwrap();
+            let without_origin =
+                format!("{request:?}").replace(&format!("{:?}", call().origin), "None");
+            assert_eq!(format!("{read:?}"), without_origin);
         }
-        if self.buffer.len() < 4 + len {
-            return Ok(None);
+        for (answer, body) in answers().iter().zip(bodies(&answers(), Answer::put)) {
+            let read = Answer::read(body).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{answer:?}"));
         }
-        self.buffer.advance(4);
-        Ok(Some(self.buffer.split_to(len).freeze()))
+    }
+
+    #[test]
+    fn a_frame_cut_short_or_prolonged_is_damage() {
+        for body in bodies(&requests(), Request::put) {
+            for len in 0..body.len() {
+                // A payload has no length of its own: what is cut off from it shows only in the length of the frame.
+                if let Ok(request) = Request::read(body.slice(..len)) {
+                    assert!(matches!(request, Request::Publish { .. }), "{request:?}");
+                }
+            }
+        }
+        for body in bodies(&answers(), Answer::put) {
+            let prolonged = Bytes::from([&body[..], &[0]].concat());
+            match Answer::read(prolonged) {
+                Ok(answer) => assert!(matches!(answer, Answer::Delivery { .. }), "{answer:?}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt),
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_beyond_the_largest_frame_is_refused_and_leaves_no_trace() {
+        let envelope = Envelope::new(vec![0; MAX_FRAME]);
+        let mut wire = vec![7];
+        let error =
+            put_publish(&mut wire, 1, &Call::new(Address::queue("q"), envelope)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misuse);
+        assert_eq!(wire, [7]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn garbage_is_damage_and_never_a_panic(name in 0_u8..12, rest: Vec<u8>) {
+            let body = Bytes::from([&[name][..], &rest].concat());
+            for error in [Request::read(body.clone()).err(), Answer::read(body).err()].into_iter().flatten() {
+                assert_eq!(error.kind(), ErrorKind::Corrupt);
+            }
+        }
+
+        #[test]
+        fn one_wrong_byte_is_never_a_panic(which: proptest::sample::Index, at: proptest::sample::Index, byte in any::<u8>()) {
+            let mut known = bodies(&requests(), Request::put);
+            known.extend(bodies(&answers(), Answer::put));
+            let mut body = which.get(&known).to_vec();
+            let at = at.index(body.len());
+            body[at] = byte;
+            drop(Request::read(Bytes::from(body.clone())));
+            drop(Answer::read(Bytes::from(body)));
+        }
     }
 }

@@ -26,6 +26,7 @@ use super::{
     inbox::{Inbox, LinkSubscriber, Registration},
     pending::{AnswerTo, Publishes},
     session::{Session, Waiter},
+    transient::Transient,
 };
 use crate::broker::{Broker, ConnectionId, ProducerId};
 
@@ -68,7 +69,7 @@ pub(super) struct Member {
     subscriptions: Mutex<HashMap<u32, Arc<Inbox>>>,
     next_subscription: AtomicU32,
     /// What this process declared that does not survive its owner.
-    transient: Mutex<Topology>,
+    pub(super) transient: Transient,
 }
 
 /// Whom to ask.
@@ -88,7 +89,7 @@ impl Member {
             idle: Notify::new(),
             subscriptions: Mutex::default(),
             next_subscription: AtomicU32::new(0),
-            transient: Mutex::default(),
+            transient: Transient::default(),
         }
     }
 
@@ -148,16 +149,15 @@ impl Member {
                 }
                 Role::Client(session) => session,
             };
-            let topology = topology.clone();
-            let wanted = transient_part(&topology);
+            let wanted = topology.clone();
             let asked = ask(&session, Waiter::Result, |id| Request::Declare {
                 id,
-                topology,
+                topology: wanted,
             })
             .await?;
             if let Some(result) = asked {
                 if result.is_ok() {
-                    lock(&self.transient).merge(wanted);
+                    self.transient.remember(topology);
                 }
                 return result;
             }
@@ -170,7 +170,7 @@ impl Member {
                 Role::Owner(local) => return local.broker.delete(local.connection, topology).await,
                 Role::Client(session) => session,
             };
-            forget(&mut lock(&self.transient), topology);
+            self.transient.forget(topology);
             let topology = topology.clone();
             let asked = ask(&session, Waiter::Result, |id| Request::Delete {
                 id,
@@ -283,11 +283,6 @@ impl Member {
         }
     }
 
-    /// What this process declared that a new owner does not know.
-    pub(super) fn transient(&self) -> Topology {
-        lock(&self.transient).clone()
-    }
-
     /// Makes this process the owner, for publishes: hands the pending ones to its engine and lets all later
     /// ones follow. Returns the answers that are to be passed on.
     pub(super) fn go_local(&self, local: Local) -> Vec<(Completion, AnswerTo)> {
@@ -371,42 +366,6 @@ async fn ask<T>(
     let (answer, answered) = oneshot::channel();
     session.ask(waiter(answer), request)?;
     Ok(answered.await.ok())
-}
-
-/// The queues that do not survive the owner, and the bindings to them.
-fn transient_part(topology: &Topology) -> Topology {
-    let queues: Vec<_> = topology
-        .queues
-        .iter()
-        .filter(|queue| !queue.durable)
-        .cloned()
-        .collect();
-    let bindings = topology
-        .bindings
-        .iter()
-        .filter(|binding| queues.iter().any(|queue| queue.name == binding.queue))
-        .cloned()
-        .collect();
-    Topology {
-        exchanges: Vec::new(),
-        queues,
-        bindings,
-    }
-}
-
-/// Removes from `known` what is being deleted.
-fn forget(known: &mut Topology, deleted: &Topology) {
-    let gone = |name: &Arc<str>| deleted.queues.iter().any(|queue| queue.name == *name);
-    let no_source = |name: &Arc<str>| {
-        deleted
-            .exchanges
-            .iter()
-            .any(|exchange| exchange.name == *name)
-    };
-    known.queues.retain(|queue| !gone(&queue.name));
-    known
-        .bindings
-        .retain(|binding| !gone(&binding.queue) && !no_source(&binding.exchange));
 }
 
 fn too_large(len: usize) -> Error {

@@ -22,6 +22,7 @@ mod client;
 mod connection;
 mod election;
 mod frame;
+mod framing;
 mod inbox;
 mod member;
 mod owner;
@@ -29,7 +30,9 @@ mod pending;
 mod server;
 mod session;
 mod socket;
+mod transient;
 mod wire;
+mod writing;
 
 use std::{
     fmt,

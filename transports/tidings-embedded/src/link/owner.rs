@@ -7,13 +7,10 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use futures_util::FutureExt;
-use tidings_core::{
-    Completion, Deadline, Result, tasks::Tasks, topology::Topology, transport::BoxFuture,
-};
+use tidings_core::{Completion, Deadline, Result, tasks::Tasks, transport::BoxFuture};
 
 use super::{
     client::{Connection, Found, PATIENCE, Pauses, attempt, follow, gave_up, may_pass},
@@ -103,13 +100,8 @@ impl Seat {
             return;
         };
         ownership.server.abort();
-        // Polled once, it refuses new work; the engine finishes what it had been given.
-        drop(
-            ownership
-                .broker
-                .close(Deadline::after(Duration::ZERO))
-                .now_or_never(),
-        );
+        // Polled once, it refuses new work. Without a deadline it needs no timer, so no runtime either.
+        drop(ownership.broker.close(Deadline::NEVER).now_or_never());
     }
 }
 
@@ -170,10 +162,9 @@ async fn seek(
 
 /// Exclusive queues of this process went with the last owner.
 async fn declare_again(member: &Member, local: &Local) {
-    let transient = member.transient();
-    if transient == Topology::new() {
+    let Some(transient) = member.transient.all() else {
         return;
-    }
+    };
     if let Err(error) = local.broker.declare(local.connection, &transient).await {
         tracing::warn!(
             error = error.chain(),

@@ -20,8 +20,10 @@ use tokio::{
 };
 
 use super::{
+    client::PATIENCE,
     connection::{Guest, serve},
-    frame::{Answer, Frames, Request, VERSION},
+    frame::{Answer, Request, VERSION},
+    framing::Frames,
     member::lock,
     socket::{Listener, Stream},
     wire::corrupt,
@@ -57,15 +59,17 @@ impl Server {
         Self { tasks, guests }
     }
 
-    /// Lets nobody in any more, answers what has been asked, says goodbye and closes all connections, at the
-    /// deadline at the latest.
+    /// Lets nobody in any more, answers what has been asked, says goodbye and closes all connections.
+    ///
+    /// It takes at most half of the time until the deadline: a client that does not read its answers must not
+    /// take the time that the engine needs to finish its commits.
     pub(super) async fn close(&self, deadline: Deadline) {
         self.tasks.stop(Duration::ZERO).await;
         let guests: Vec<_> = lock(&self.guests.by_client)
             .drain()
             .map(|(_, (_, tasks))| tasks)
             .collect();
-        let grace = deadline.remaining().unwrap_or(Duration::MAX);
+        let grace = deadline.remaining().map_or(PATIENCE, |left| left / 2);
         join_all(guests.iter().map(|tasks| tasks.stop(grace))).await;
     }
 
