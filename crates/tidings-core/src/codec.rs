@@ -169,19 +169,16 @@ impl Formatter for Python {
     }
 
     fn write_f64<W: ?Sized + io::Write>(&mut self, out: &mut W, value: f64) -> io::Result<()> {
-        out.write_all(python_float(value).as_bytes())
+        write_float(out, |shortest| CompactFormatter.write_f64(shortest, value))
     }
 
     fn write_f32<W: ?Sized + io::Write>(&mut self, out: &mut W, value: f32) -> io::Result<()> {
-        self.write_f64(out, f64::from(value))
+        write_float(out, |shortest| CompactFormatter.write_f32(shortest, value))
     }
 }
 
-/// `\uXXXX`, as a surrogate pair above U+FFFF. DEL is ASCII and stays as it is.
+/// `\uXXXX`, as a surrogate pair above U+FFFF. Python escapes DEL too: it keeps only space to tilde.
 fn write_beyond_ascii<W: ?Sized + io::Write>(out: &mut W, c: char) -> io::Result<()> {
-    if c.is_ascii() {
-        return out.write_all(&[c as u8]);
-    }
     for unit in c.encode_utf16(&mut [0; 2]) {
         write!(out, "\\u{unit:04x}")?;
     }
@@ -190,20 +187,44 @@ fn write_beyond_ascii<W: ?Sized + io::Write>(out: &mut W, c: char) -> io::Result
 
 /// Python's `repr` of a float: the shortest digits that read back equal, in scientific notation below
 /// 1e-4 and from 1e16 on. Source: CPython `float_repr_style` "short", format code `r`.
-fn python_float(value: f64) -> String {
-    let scientific = format!("{value:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if value == 0.0 || (-4..16).contains(&exponent) {
-        let plain = format!("{value}");
-        return if plain.contains('.') {
-            plain
-        } else {
-            plain + ".0"
-        };
+///
+/// The digits are those that `shortest` writes, not those of `{:e}`: where two are equally short and equally
+/// near, Python and `serde_json` take the even one and the standard library the greater one.
+fn write_float<W: ?Sized + io::Write>(
+    out: &mut W,
+    shortest: impl FnOnce(&mut &mut [u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut buffer = [0; 40];
+    let mut rest = &mut buffer[..];
+    shortest(&mut rest)?;
+    let unused = rest.len();
+    let text = str::from_utf8(&buffer[..buffer.len() - unused]).map_err(io::Error::other)?;
+
+    if let Some((digits, exponent)) = text.split_once('e') {
+        let exponent = exponent.parse().map_err(io::Error::other)?;
+        return write_scientific(out, digits, exponent);
     }
+    let (sign, digits) = text
+        .strip_prefix('-')
+        .map_or(("", text), |digits| ("-", digits));
+    match digits.strip_prefix("0.0000") {
+        // The one power of ten that others still write in full.
+        Some(digits) if !digits.is_empty() => {
+            let (first, others) = digits.split_at(1);
+            let point = if others.is_empty() { "" } else { "." };
+            write_scientific(out, &format!("{sign}{first}{point}{others}"), -5)
+        }
+        _ => out.write_all(text.as_bytes()),
+    }
+}
+
+fn write_scientific<W: ?Sized + io::Write>(
+    out: &mut W,
+    digits: &str,
+    exponent: i32,
+) -> io::Result<()> {
     let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.abs())
+    write!(out, "{digits}e{sign}{:02}", exponent.abs())
 }
 
 #[cfg(test)]
@@ -233,7 +254,7 @@ mod tests {
     fn escapes_everything_beyond_ascii() {
         check(
             &"ñ€😀/\"\\\u{2028}\u{1}\u{7f}\n",
-            "\"\\u00f1\\u20ac\\ud83d\\ude00/\\\"\\\\\\u2028\\u0001\u{7f}\\n\"",
+            "\"\\u00f1\\u20ac\\ud83d\\ude00/\\\"\\\\\\u2028\\u0001\\u007f\\n\"",
         );
     }
 

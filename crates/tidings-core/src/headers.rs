@@ -242,3 +242,61 @@ impl From<BTreeMap<String, String>> for Headers {
         map.into_iter().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(headers: &Headers) -> Vec<&str> {
+        headers.iter().map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn keep_the_order_in_which_they_were_set() {
+        let mut headers = Headers::new().with("b", 1).with("a", "x").with("c", true);
+        assert_eq!(names(&headers), ["b", "a", "c"]);
+        headers.set("b", 2);
+        assert_eq!(names(&headers), ["b", "a", "c"], "replaced in place");
+        assert_eq!((headers.int("b"), headers.len()), (Some(2), 3));
+
+        assert_eq!(headers.remove("a"), Some("x".into()));
+        assert_eq!(headers.remove("a"), None);
+        assert_eq!(names(&headers), ["b", "c"]);
+        headers.retain(|name| name != "b");
+        assert_eq!(names(&headers), ["c"]);
+        headers.remove("c");
+        assert!(headers.is_empty());
+        assert_eq!(headers, Headers::new());
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_not_there() {
+        let list = HeaderValue::List(vec![1.into()]);
+        let table = HeaderValue::Table(Headers::new().with("x", 1));
+        let headers = Headers::new()
+            .with("text", "7")
+            .with("int", 7)
+            .with("list", list)
+            .with("table", table);
+        assert_eq!(
+            (headers.text("text"), headers.int("text")),
+            (Some("7"), None)
+        );
+        assert_eq!((headers.text("int"), headers.int("int")), (None, Some(7)));
+        assert_eq!(headers.text("Text"), None, "names are exact");
+        let get = |name| headers.get(name).unwrap();
+        assert_eq!(get("list").as_list().unwrap().len(), 1);
+        assert_eq!(get("table").as_table().unwrap().int("x"), Some(1));
+        assert!(get("table").as_list().is_none() && get("list").as_table().is_none());
+        assert!(get("list").as_str().is_none() && get("table").as_int().is_none());
+    }
+
+    #[test]
+    fn of_a_name_given_twice_the_last_value_counts() {
+        let headers: Headers = [("a", 1), ("b", 2), ("a", 3)].into_iter().collect();
+        assert_eq!(names(&headers), ["a", "b"]);
+        assert_eq!(headers.int("a"), Some(3));
+        let map = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
+        assert_eq!(Headers::from(map).text("k"), Some("v"));
+    }
+}

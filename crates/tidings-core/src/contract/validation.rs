@@ -100,3 +100,55 @@ pub mod probe {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Invalid,
+        probe::{NoRules as _, Probe, Rules as _},
+    };
+
+    #[derive(garde::Validate)]
+    struct Strict {
+        #[garde(range(min = 1))]
+        amount: u32,
+        #[garde(dive)]
+        parts: Vec<Part>,
+    }
+
+    #[derive(garde::Validate)]
+    struct Part {
+        #[garde(length(min = 2))]
+        name: String,
+    }
+
+    struct Lax;
+
+    fn strict(amount: u32, name: &str) -> Result<(), Invalid> {
+        let name = name.to_owned();
+        let strict = Strict {
+            amount,
+            parts: vec![Part { name }],
+        };
+        Probe(&strict).check()
+    }
+
+    #[test]
+    fn a_type_with_rules_is_checked() {
+        assert_eq!(strict(1, "ab"), Ok(()));
+        let invalid = strict(0, "a").unwrap_err();
+        let paths: Vec<_> = invalid.violations().iter().map(|v| &*v.path).collect();
+        assert_eq!(paths, ["amount", "parts[0].name"]);
+        let text = invalid.to_string();
+        assert!(
+            text.starts_with("`amount`: ") && text.contains("; `parts[0].name`: "),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_type_without_rules_is_accepted() {
+        assert_eq!((&Probe(&Lax)).check(), Ok(()));
+        assert_eq!(Probe(&Lax).check(), Ok(()));
+    }
+}
