@@ -52,6 +52,14 @@ pub trait Convention: fmt::Debug + Send + Sync + 'static {
         retry: &RetryPolicy,
     ) -> Result<Attachment>;
 
+    /// How long this delivery must still wait although it has arrived: it was deferred for longer than its
+    /// detour lasted. The runtime then fails it with [`Outcome::Defer`](crate::Outcome::Defer) of this length and does not call the
+    /// handler. `None` for the usual case: handle it.
+    fn held_back(&self, call: &Call, now: Timestamp) -> Option<Duration> {
+        let _ = (call, now);
+        None
+    }
+
     /// Decides what becomes of a delivery whose handling failed.
     fn recover(&self, failed: &Failed<'_>) -> Plan;
 }
