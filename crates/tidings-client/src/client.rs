@@ -26,10 +26,15 @@ use crate::{
 /// Every message is handed over when the function is called, in that order; awaiting the returned
 /// [`Publishing`] tells whether the broker has taken responsibility. Nobody has to await one before the next:
 ///
-/// ```ignore
-/// let (first, second) = (client.publish(&placed), client.publish(&paid));
-/// first.await?;
-/// second.await?;
+/// ```
+/// use tidings_client::Client;
+/// use tidings_core::{contract::Event, error::Result};
+///
+/// async fn both<A: Event, B: Event>(client: &Client, placed: &A, paid: &B) -> Result<()> {
+///     let (first, second) = (client.publish(placed), client.publish(paid));
+///     first.await?;
+///     second.await
+/// }
 /// ```
 #[derive(Clone)]
 pub struct Client {

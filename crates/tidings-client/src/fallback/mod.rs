@@ -4,6 +4,17 @@
 //! ([`FileSpool`]) or a queue on a second transport ([`QueueSpool`]). A [`Replayer`] empties the spool once the
 //! broker is back. [`Client::with_fallback`](crate::Client::with_fallback) joins the three.
 //!
+//! ```
+//! use std::sync::Arc;
+//! use tidings_client::{Client, fallback::FileSpool};
+//! use tidings_core::{error::Result, tasks::Tasks};
+//!
+//! fn with_fallback(client: &Client, tasks: &Tasks) -> Result<Client> {
+//!     let spool = FileSpool::open("registration.spool")?;
+//!     Ok(client.with_fallback(Arc::new(spool), tasks))
+//! }
+//! ```
+//!
 //! What it deliberately does not do: keep messages in order across an outage (a message published while
 //! others are still in the spool overtakes them), and recognise duplicates (a message whose confirm was lost may be
 //! at the broker and in the spool; both copies carry the same id).

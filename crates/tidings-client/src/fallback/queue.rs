@@ -264,7 +264,7 @@ mod tests {
     fn a_kept_call_comes_back_as_it_was() {
         let fresh = Call::new(Address::new("acme", "a.b"), Envelope::new("{}"));
         check(&fresh);
-        check(&fresh.clone().unroutable_is_fine());
+        check(&fresh.unroutable_is_fine());
         let fields = Fields {
             expiration: Some(Duration::from_millis(1_500)),
             message_id: Some("m-1".into()),

@@ -123,3 +123,62 @@ fn checksum(kind: u8, length: u32, batch: u64, body: &[u8]) -> u32 {
     hasher.update(body);
     hasher.finalize()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// Writes of this many frames each, and where each frame begins.
+    fn written(writes: &[usize]) -> (Vec<u8>, Vec<u64>) {
+        let (mut file, mut starts) = (Vec::new(), Vec::new());
+        for frames in writes {
+            let batch = file.len() as u64;
+            for _ in 0..*frames {
+                starts.push(file.len() as u64);
+                write(&mut file, Kind::Record, batch, b"{}\n");
+            }
+        }
+        (file, starts)
+    }
+
+    /// Damages one frame and asks whether that can be the trace of a crash.
+    #[track_caller]
+    fn check(writes: &[usize], damaged: usize, is_trace_of_a_crash: bool) {
+        let (mut file, starts) = written(writes);
+        let (limit, start) = (file.len() as u64, starts[damaged]);
+        let body = usize::try_from(start + HEAD).unwrap();
+        file[body] ^= 1;
+        let mut file = Cursor::new(file);
+        file.set_position(start);
+        assert!(read(&mut file, start, limit).unwrap().is_none());
+        let follows = later_write_follows(&mut file, start, limit).unwrap();
+        assert_eq!(!follows, is_trace_of_a_crash);
+    }
+
+    #[test]
+    fn damage_in_the_last_write_is_the_trace_of_a_crash_even_before_intact_frames() {
+        check(&[1], 0, true);
+        check(&[1, 3], 3, true);
+        check(&[1, 3], 1, true);
+    }
+
+    #[test]
+    fn damage_before_a_later_write_is_not() {
+        check(&[1, 1], 0, false);
+        check(&[3, 1], 0, false);
+        check(&[1, 3, 1], 2, false);
+    }
+
+    #[test]
+    fn a_frame_comes_back_as_it_was_written() {
+        let mut file = Vec::new();
+        write(&mut file, Kind::Replayed, 0, b"body");
+        let limit = file.len() as u64;
+        let frame = read(&mut Cursor::new(file), 0, limit).unwrap().unwrap();
+        assert_eq!((frame.kind, frame.batch), (Kind::Replayed, 0));
+        assert_eq!((frame.start, frame.end), (0, limit));
+        assert_eq!(frame.body, b"body");
+    }
+}

@@ -32,6 +32,8 @@ pub(super) struct Log {
     end: u64,
     replayed: Ranges,
     kept: u64,
+    /// What was replayed and could not be noted in the file yet.
+    unwritten: Replayed,
     /// A failed write may have left bytes behind `end`.
     unclean: bool,
 }
@@ -45,7 +47,7 @@ pub(super) struct Chunk {
 }
 
 /// The body of a [`Kind::Replayed`] frame.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Replayed {
     /// From and to offsets.
     pub(super) ranges: Vec<(u64, u64)>,
@@ -74,6 +76,7 @@ impl Log {
             end: START,
             replayed: Ranges::default(),
             kept: 0,
+            unwritten: Replayed::default(),
             unclean: false,
         };
         if log.is_ours(length)? {
@@ -97,21 +100,34 @@ impl Log {
     }
 
     /// Notes that these records have been replayed; empties the file if nothing is left. Returns whether it did.
+    ///
+    /// A note that cannot be written, on a full disk, is kept in memory and written with the next one: else every replay
+    /// would publish the same records again for as long as the disk is full.
     pub(super) fn forget(&mut self, replayed: &Replayed) -> Result<bool> {
-        let left = self.kept.saturating_sub(replayed.records);
-        if left == 0 {
+        self.note(replayed);
+        if self.kept == 0 {
             self.cut_to(START)
                 .map_err(|error| failed(&self.path, "empty", error))?;
             self.replayed.clear();
-            self.kept = 0;
+            self.unwritten = Replayed::default();
             return Ok(true);
         }
-        let body = serde_json::to_vec(replayed).map_err(|error| {
+        self.unwritten.ranges.extend(&replayed.ranges);
+        self.unwritten.records += replayed.records;
+        let body = serde_json::to_vec(&self.unwritten).map_err(|error| {
             Error::new(ErrorKind::Misuse, "offsets cannot be written").with_source(error)
         })?;
         let start = self.end;
-        self.write(Kind::Replayed, &[body])?;
-        self.note(replayed, start, self.end);
+        match self.write(Kind::Replayed, &[body]) {
+            Ok(()) => {
+                self.replayed.insert(start, self.end);
+                self.unwritten = Replayed::default();
+            }
+            Err(error) => warn!(
+                error = %error.chain(),
+                "cannot note what was replayed: a crash would repeat it"
+            ),
+        }
         Ok(false)
     }
 
@@ -250,7 +266,9 @@ impl Log {
                 Kind::Replayed => {
                     let replayed: Replayed = serde_json::from_slice(&frame.body)
                         .map_err(|error| self.damaged(frame.start).with_source(error))?;
-                    self.note(&replayed, frame.start, frame.end);
+                    self.note(&replayed);
+                    // The note itself counts as replayed, so that ranges grow together.
+                    self.replayed.insert(frame.start, frame.end);
                 }
             }
         }
@@ -275,12 +293,10 @@ impl Log {
             .map_err(|error| failed(&self.path, "mend", error))
     }
 
-    /// Takes note of a [`Kind::Replayed`] frame. The frame itself counts as replayed, so that ranges grow together.
-    fn note(&mut self, replayed: &Replayed, start: u64, end: u64) {
+    fn note(&mut self, replayed: &Replayed) {
         for (from, to) in &replayed.ranges {
             self.replayed.insert(*from, *to);
         }
-        self.replayed.insert(start, end);
         self.kept = self.kept.saturating_sub(replayed.records);
     }
 
@@ -336,30 +352,46 @@ fn failed(path: &Path, doing: &str, error: io::Error) -> Error {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_full_disk_is_an_error_that_says_so() {
+    fn on_a_full_disk() -> Log {
         let path = Path::new("/dev/full");
-        let mut log = Log {
+        Log {
             file: OpenOptions::new()
                 .read(true)
                 .write(true)
                 .open(path)
                 .expect("Linux has it"),
             path: path.to_owned(),
-            end: START,
+            end: 100,
             replayed: Ranges::default(),
-            kept: 0,
+            kept: 2,
+            unwritten: Replayed::default(),
             unclean: false,
-        };
-        let error = log
-            .append(&[b"{}\n".to_vec()])
-            .expect_err("the device is full");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_that_says_so() {
+        let mut log = on_a_full_disk();
+        let error = log.append(&[b"{}\n".to_vec()]).expect_err("it is full");
         assert_eq!(error.kind(), ErrorKind::Full);
         assert!(error.to_string().contains("/dev/full"), "{error}");
-        assert_eq!(log.kept(), 0);
+        assert_eq!((log.kept(), log.end), (2, 100));
         assert!(
             log.unclean,
             "the next write must first cut off what this one left"
         );
+    }
+
+    #[test]
+    fn what_was_replayed_while_the_disk_is_full_is_not_replayed_again() {
+        let mut log = on_a_full_disk();
+        let replayed = Replayed {
+            ranges: vec![(16, 60)],
+            records: 1,
+        };
+        assert!(!log.forget(&replayed).expect("it is noted in memory"));
+        assert_eq!(log.kept(), 1);
+        assert_eq!(log.replayed.skip(16), 60);
+        assert_eq!(log.unwritten.ranges, [(16, 60)], "for the next note");
     }
 }

@@ -1,0 +1,15 @@
+//! The behaviour of the client and of its fallback, through the public API.
+
+#![cfg(test)]
+
+mod client;
+mod fallback;
+mod file_damage;
+mod file_spool;
+mod fixture;
+mod full_disk;
+mod log_lines;
+mod primary;
+mod queue_spool;
+mod replayer;
+mod second;
