@@ -10,11 +10,16 @@ use super::{
     verdict::{Stop, Verdict},
 };
 
+/// More deliveries than any behaviour needs. A broker that hands the same message out for ever would otherwise
+/// keep a behaviour busy for ever: in paused time no timeout fires while something happens.
+const TOO_MANY: usize = 20_000;
+
 /// A subscription under test.
 pub struct Inbox {
     subscriber: Box<dyn Subscriber>,
     queue: String,
     pace: Pace,
+    taken: usize,
 }
 
 impl Inbox {
@@ -23,6 +28,7 @@ impl Inbox {
             subscriber,
             queue: queue.to_owned(),
             pace,
+            taken: 0,
         }
     }
 
@@ -32,6 +38,10 @@ impl Inbox {
     /// [`Stop::Failed`] if none comes, or the subscription ends.
     pub async fn take(&mut self) -> Result<Delivery, Stop> {
         let patience = self.pace.patience;
+        self.taken += 1;
+        if self.taken > TOO_MANY {
+            return Err(self.failed("the same messages come again and again"));
+        }
         match timeout(patience, self.subscriber.next()).await {
             Ok(Some(delivery)) => Ok(delivery?),
             Ok(None) => Err(self.failed("the subscription ended")),
