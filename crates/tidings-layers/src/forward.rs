@@ -77,6 +77,7 @@ impl<F> Recovering<F> {
 impl<F: Future<Output = Result<Reply>>> Future for Recovering<F> {
     type Output = Result<Reply>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {

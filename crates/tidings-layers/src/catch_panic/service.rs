@@ -39,6 +39,7 @@ impl<S: Service<Call, Response = Reply, Error = Error>> Service<Call> for CatchP
             .unwrap_or_else(|panic| Poll::Ready(Err(caught(&self.panics, &*panic))))
     }
 
+    #[inline]
     fn call(&mut self, call: Call) -> Self::Future {
         let step = match catch_unwind(AssertUnwindSafe(|| self.inner.call(call))) {
             Ok(future) => Step::Running { future },
@@ -73,6 +74,7 @@ pin_project! {
 impl<F: Future<Output = Result<Reply>>> Future for CatchPanicFuture<F> {
     type Output = Result<Reply>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let future = match this.step.as_mut().project() {

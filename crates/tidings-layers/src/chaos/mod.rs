@@ -10,7 +10,7 @@
 //!
 //! **Cancellation.** Dropping the future drops the handling, or the delay before it.
 //!
-//! **Cost.** Off, a comparison of three numbers.
+//! **Cost.** Off, a comparison of three numbers. A delay allocates.
 //!
 //! ```
 //! use tidings_layers::{ChaosConfig, ChaosLayer};

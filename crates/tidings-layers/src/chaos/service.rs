@@ -45,6 +45,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, call: Call) -> Self::Future {
         let step = if self.config.is_off() {
             self.run(call)
@@ -78,9 +79,12 @@ impl<S: Service<Call> + Clone> Chaos<S> {
         // The service that is ready waits with the call; the clone must become ready by itself.
         let clone = self.inner.clone();
         Step::Delaying {
-            timer: sleep(self.config.delay),
-            failure,
-            next: Some((mem::replace(&mut self.inner, clone), call)),
+            delayed: Box::new(Delayed {
+                timer: Box::pin(sleep(self.config.delay)),
+                failure,
+                service: mem::replace(&mut self.inner, clone),
+                call: Some(call),
+            }),
         }
     }
 }
@@ -106,14 +110,17 @@ pin_project! {
     #[project = StepNow]
     enum Step<S: Service<Call>> {
         Struck { error: Option<Error> },
-        Delaying {
-            #[pin]
-            timer: Sleep,
-            failure: Option<Error>,
-            next: Option<(S, Call)>,
-        },
+        Delaying { delayed: Box<Delayed<S>> },
         Running { #[pin] future: S::Future },
     }
+}
+
+/// A handling that is held back. Boxed, so that a service without chaos does not carry room for it.
+struct Delayed<S> {
+    timer: Pin<Box<Sleep>>,
+    failure: Option<Error>,
+    service: S,
+    call: Option<Call>,
 }
 
 impl<S> Future for ChaosFuture<S>
@@ -122,6 +129,7 @@ where
 {
     type Output = Result<Reply>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut step = self.project().step;
         loop {
@@ -129,17 +137,13 @@ where
                 StepNow::Struck { error } => {
                     return Poll::Ready(Err(error.take().unwrap_or_else(over)));
                 }
-                StepNow::Delaying {
-                    timer,
-                    failure,
-                    next,
-                } => {
-                    ready!(timer.poll(cx));
-                    if let Some(error) = failure.take() {
+                StepNow::Delaying { delayed } => {
+                    ready!(delayed.timer.as_mut().poll(cx));
+                    if let Some(error) = delayed.failure.take() {
                         return Poll::Ready(Err(error));
                     }
-                    let (mut service, call) = next.take().ok_or_else(over)?;
-                    let future = service.call(call);
+                    let call = delayed.call.take().ok_or_else(over)?;
+                    let future = delayed.service.call(call);
                     step.set(Step::Running { future });
                 }
                 StepNow::Running { future } => return future.poll(cx),

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tower_layer::Layer;
 
-use super::Concurrency;
+use super::{Concurrency, service::Places};
 
 /// A number of places that everything made by this layer and its clones shares.
 #[derive(Clone, Debug)]
 pub struct ConcurrencyLayer {
-    places: Arc<Semaphore>,
-    limit: usize,
+    places: Option<Places>,
 }
 
 impl ConcurrencyLayer {
@@ -19,16 +18,25 @@ impl ConcurrencyLayer {
     #[must_use]
     pub fn new(limit: usize) -> Self {
         let limit = limit.clamp(1, Semaphore::MAX_PERMITS);
+        let free = Arc::new(Semaphore::new(limit));
         Self {
-            places: Arc::new(Semaphore::new(limit)),
-            limit,
+            places: Some(Places { free, limit }),
         }
+    }
+
+    /// No bound but the worker's own, and no cost.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self { places: None }
     }
 
     /// One line for the list of layers.
     #[must_use]
     pub fn describe(&self) -> String {
-        format!("concurrency: at most {} at a time", self.limit)
+        match &self.places {
+            Some(places) => format!("concurrency: at most {} at a time", places.limit),
+            None => "concurrency: bounded by the worker only".to_owned(),
+        }
     }
 }
 
@@ -36,6 +44,6 @@ impl<S> Layer<S> for ConcurrencyLayer {
     type Service = Concurrency<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Concurrency::new(inner, Arc::clone(&self.places), self.limit)
+        Concurrency::new(inner, self.places.clone())
     }
 }

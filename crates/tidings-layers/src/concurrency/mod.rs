@@ -10,7 +10,7 @@
 //!
 //! **Cancellation.** Dropping the future gives the place back, or leaves the line.
 //!
-//! **Cost.** A free place costs an atomic operation; only having to wait allocates.
+//! **Cost.** A free place costs a few atomic operations; only having to wait allocates. Unlimited, nothing.
 //!
 //! ```
 //! use tidings_layers::ConcurrencyLayer;

@@ -20,17 +20,19 @@ use tower_service::Service;
 #[derive(Clone, Debug)]
 pub struct Concurrency<S> {
     inner: S,
-    places: Arc<Semaphore>,
-    limit: usize,
+    places: Option<Places>,
+}
+
+/// The places, and how many there are in all.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    pub(super) free: Arc<Semaphore>,
+    pub(super) limit: usize,
 }
 
 impl<S> Concurrency<S> {
-    pub(super) fn new(inner: S, places: Arc<Semaphore>, limit: usize) -> Self {
-        Self {
-            inner,
-            places,
-            limit,
-        }
+    pub(super) fn new(inner: S, places: Option<Places>) -> Self {
+        Self { inner, places }
     }
 }
 
@@ -46,29 +48,37 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, call: Call) -> Self::Future {
         // Fair: while anybody waits, a freed place goes to the line and cannot be had here.
-        let step = match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => Step::Running {
-                future: self.inner.call(call),
-                place: Some(place),
+        let place = match &self.places {
+            None => None,
+            Some(places) => match Arc::clone(&places.free).try_acquire_owned() {
+                Ok(place) => Some(place),
+                Err(_) => return self.waiting(places.clone(), call),
             },
-            Err(_) => self.wait(call),
         };
+        let future = self.inner.call(call);
+        let step = Step::Running { future, place };
         ConcurrencyFuture { step }
     }
 }
 
 impl<S: Service<Call> + Clone> Concurrency<S> {
-    fn wait(&mut self, call: Call) -> Step<S> {
+    #[cold]
+    fn waiting(&mut self, places: Places, call: Call) -> ConcurrencyFuture<S> {
         // The service that is ready goes into the line; the clone must become ready by itself.
         let clone = self.inner.clone();
-        Step::Waiting {
-            timer: call.deadline.instant().map(sleep_until),
-            turn: PollSemaphore::new(Arc::clone(&self.places)),
-            limit: self.limit,
-            next: Some((mem::replace(&mut self.inner, clone), call)),
-        }
+        let timer = call.deadline.instant().map(sleep_until);
+        let waiter = Box::new(Waiter {
+            timer: timer.map(Box::pin),
+            turn: PollSemaphore::new(places.free),
+            limit: places.limit,
+            service: mem::replace(&mut self.inner, clone),
+            call: Some(call),
+        });
+        let step = Step::Waiting { waiter };
+        ConcurrencyFuture { step }
     }
 }
 
@@ -83,13 +93,7 @@ pin_project! {
 pin_project! {
     #[project = StepNow]
     enum Step<S: Service<Call>> {
-        Waiting {
-            #[pin]
-            timer: Option<Sleep>,
-            turn: PollSemaphore,
-            limit: usize,
-            next: Option<(S, Call)>,
-        },
+        Waiting { waiter: Box<Waiter<S>> },
         Running {
             #[pin]
             future: S::Future,
@@ -98,28 +102,31 @@ pin_project! {
     }
 }
 
+/// A call in the line. Boxed, so that a call that need not wait does not carry room for it.
+struct Waiter<S> {
+    timer: Option<Pin<Box<Sleep>>>,
+    turn: PollSemaphore,
+    limit: usize,
+    service: S,
+    call: Option<Call>,
+}
+
 impl<S> Future for ConcurrencyFuture<S>
 where
     S: Service<Call, Response = Reply, Error = Error>,
 {
     type Output = Result<Reply>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut step = self.project().step;
         loop {
             match step.as_mut().project() {
-                StepNow::Waiting {
-                    timer,
-                    turn,
-                    limit,
-                    next,
-                } => {
-                    let place = ready!(poll_turn(turn, timer, *limit, cx))?;
-                    let (mut service, call) = next.take().ok_or_else(left)?;
-                    step.set(Step::Running {
-                        future: service.call(call),
-                        place: Some(place),
-                    });
+                StepNow::Waiting { waiter } => {
+                    let place = Some(ready!(waiter.poll_turn(cx))?);
+                    let call = waiter.call.take().ok_or_else(left)?;
+                    let future = waiter.service.call(call);
+                    step.set(Step::Running { future, place });
                 }
                 StepNow::Running { future, place } => {
                     let result = ready!(future.poll(cx));
@@ -131,20 +138,19 @@ where
     }
 }
 
-/// A place, or an error once the deadline has passed. A place that is there wins over a deadline that has just passed.
-fn poll_turn(
-    turn: &mut PollSemaphore,
-    timer: Pin<&mut Option<Sleep>>,
-    limit: usize,
-    cx: &mut Context<'_>,
-) -> Poll<Result<OwnedSemaphorePermit>> {
-    if let Poll::Ready(place) = turn.poll_acquire(cx) {
-        return Poll::Ready(place.ok_or_else(left));
+impl<S> Waiter<S> {
+    /// A place, or an error once the deadline has passed. A place that is there wins over a deadline that has
+    /// just passed.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<OwnedSemaphorePermit>> {
+        if let Poll::Ready(place) = self.turn.poll_acquire(cx) {
+            return Poll::Ready(place.ok_or_else(left));
+        }
+        let Some(timer) = &mut self.timer else {
+            return Poll::Pending;
+        };
+        let limit = self.limit;
+        timer.as_mut().poll(cx).map(|()| Err(expired(limit)))
     }
-    let Some(timer) = timer.as_pin_mut() else {
-        return Poll::Pending;
-    };
-    timer.poll(cx).map(|()| Err(expired(limit)))
 }
 
 fn expired(limit: usize) -> Error {

@@ -32,6 +32,7 @@ impl<S: Service<Call, Response = Reply, Error = Error>> Service<Call> for DeadLe
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, call: Call) -> Self::Future {
         let original = call.clone();
         let future = self.inner.call(call);

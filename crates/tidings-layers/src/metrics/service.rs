@@ -36,6 +36,7 @@ impl<S: Service<Call, Response = Reply, Error = Error>> Service<Call> for Metric
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, call: Call) -> Self::Future {
         let started = Instant::now();
         let in_flight = InFlight::enter(Arc::clone(&self.meters));
@@ -61,6 +62,7 @@ pin_project! {
 impl<F: Future<Output = Result<Reply>>> Future for MetricsFuture<F> {
     type Output = Result<Reply>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let result = ready!(this.future.as_mut().poll(cx));

@@ -34,6 +34,7 @@ impl<S: Service<Call, Response = Reply, Error = Error>> Service<Call> for Timeou
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut call: Call) -> Self::Future {
         if call.deadline.is_past() {
             return TimeoutFuture::new(None, call.deadline, None);
@@ -74,6 +75,7 @@ impl<F> TimeoutFuture<F> {
 impl<F: Future<Output = Result<Reply>>> Future for TimeoutFuture<F> {
     type Output = Result<Reply>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(future) = this.future.as_mut().as_pin_mut() else {

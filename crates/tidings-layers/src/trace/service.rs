@@ -33,6 +33,7 @@ impl<S: Service<Call, Response = Reply, Error = Error>> Service<Call> for Trace<
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, call: Call) -> Self::Future {
         let span = span_of(&call);
         // Layers may do their work in `call` already, so that belongs into the span as well.
@@ -55,6 +56,7 @@ pin_project! {
 impl<F: Future<Output = Result<Reply>>> Future for TraceFuture<F> {
     type Output = Result<Reply>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut future = self.project().future;
         let result = ready!(future.as_mut().poll(cx));

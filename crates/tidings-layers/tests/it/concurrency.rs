@@ -121,6 +121,16 @@ async fn waiting_ends_at_the_deadline() {
     end(start(&mut answering)).unwrap();
 }
 
+#[tokio::test]
+async fn without_a_limit_nobody_waits() {
+    let layer = ConcurrencyLayer::unlimited();
+    let mut service = blocking(&layer);
+    let mut running: Vec<_> = (0..100).map(|_| start(&mut service)).collect();
+    assert!(running.iter_mut().all(|call| poll(call).is_pending()));
+    let mut answering = layer.layer(answers(|| Ok(Reply::empty())));
+    end(start(&mut answering)).unwrap();
+}
+
 #[test]
 fn no_place_at_all_counts_as_one() {
     let layer = ConcurrencyLayer::new(0);
