@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use tidings_core::{Address, Error, ErrorKind, topology::ExchangeKind};
+use tidings_core::{
+    Address, Error, ErrorKind,
+    topology::{Binding, ExchangeKind},
+};
 
 pub(crate) fn closed() -> Error {
     Error::new(
@@ -92,6 +95,28 @@ pub(crate) fn unknown_kind(exchange: &str, kind: ExchangeKind) -> Error {
         ErrorKind::Unsupported,
         format!(
             "exchange `{exchange}` has the kind {kind}, which the embedded broker does not have: use direct, fanout or topic"
+        ),
+    )
+}
+
+pub(crate) fn unbindable(binding: &Binding, what: &str, name: &str) -> Error {
+    Error::new(
+        ErrorKind::Misuse,
+        format!(
+            "cannot bind queue `{}` to exchange `{}`: {what} `{name}` does not exist, declare it in the same topology or before",
+            binding.queue, binding.exchange
+        ),
+    )
+}
+
+pub(crate) fn long_key(address: &Address) -> Error {
+    let key = &address.key;
+    let start: String = key.chars().take(40).collect();
+    Error::new(
+        ErrorKind::Misuse,
+        format!(
+            "routing key `{start}…` is {} bytes long: shorten it to at most 255",
+            key.len()
         ),
     )
 }

@@ -2,15 +2,22 @@
 
 mod acker;
 pub mod broker;
+mod config;
 pub mod envelope;
 mod error;
 mod journal;
 mod link;
+mod notation;
 mod publisher;
+mod session;
 mod subscriber;
 mod transport;
 
-pub use crate::{subscriber::LocalSubscriber, transport::Embedded};
+pub use crate::{
+    config::{EmbeddedConfig, FileConfig, SyncMode},
+    subscriber::LocalSubscriber,
+    transport::Embedded,
+};
 
 /// The scheme of its URLs.
 pub const SCHEME: &str = "embedded";

@@ -11,11 +11,15 @@ use tidings_core::{
         Transport,
     },
 };
+use uuid::Uuid;
 
 use crate::{
     SCHEME,
-    broker::{Broker, ConnectionId},
-    publisher::LocalPublisher,
+    broker::{Broker, ProducerId},
+    config::{EmbeddedConfig, FileConfig},
+    link::Link,
+    publisher::{FilePublisher, LocalPublisher},
+    session::Session,
 };
 
 /// The embedded broker as a transport.
@@ -39,8 +43,13 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct Embedded {
-    broker: Broker,
-    connection: ConnectionId,
+    side: Side,
+}
+
+#[derive(Debug)]
+enum Side {
+    Memory(Arc<Session>),
+    File { link: Link, config: FileConfig },
 }
 
 impl Embedded {
@@ -52,15 +61,55 @@ impl Embedded {
         Self::over(Broker::memory(Clock::of_runtime()))
     }
 
+    /// The broker that this configuration describes. The first process that opens a file runs its broker, the
+    /// others use it through that process and take over when it ends.
+    ///
+    /// # Errors
+    /// [`Corrupt`](tidings_core::ErrorKind::Corrupt) if the file is damaged, not ours or newer than this program; it is
+    /// left as it is. [`Unavailable`](tidings_core::ErrorKind::Unavailable) if it or its owner cannot be reached.
+    pub async fn open(config: impl Into<EmbeddedConfig>) -> Result<Self> {
+        match config.into() {
+            EmbeddedConfig::Memory => Ok(Self::memory()),
+            EmbeddedConfig::File(config) => Self::file(config).await,
+        }
+    }
+
+    /// The broker that this URL names: see [`EmbeddedConfig::from_url`].
+    ///
+    /// # Errors
+    /// As [`EmbeddedConfig::from_url`] and [`open`](Self::open).
+    pub async fn from_url(url: &str) -> Result<Self> {
+        Self::open(EmbeddedConfig::from_url(url)?).await
+    }
+
     /// Another connection to the same broker, with exclusive queues of its own.
-    #[must_use]
-    pub fn connect(&self) -> Self {
-        Self::over(self.broker.clone())
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); never in memory.
+    pub async fn connect(&self) -> Result<Self> {
+        match &self.side {
+            Side::Memory(session) => Ok(Self::over(session.broker()?.clone())),
+            Side::File { config, .. } => Self::file(config.clone()).await,
+        }
+    }
+
+    async fn file(config: FileConfig) -> Result<Self> {
+        let producer = ProducerId(Uuid::new_v4().as_u128());
+        let settings = config.clone();
+        let open = move |path| {
+            Broker::durable(FileConfig {
+                path,
+                ..settings.clone()
+            })
+        };
+        let link = Link::open(&config.path, producer, open).await?;
+        let side = Side::File { link, config };
+        Ok(Self { side })
     }
 
     fn over(broker: Broker) -> Self {
-        let connection = broker.connect();
-        Self { broker, connection }
+        let side = Side::Memory(Arc::new(Session::new(broker)));
+        Self { side }
     }
 }
 
@@ -70,7 +119,7 @@ impl Transport for Embedded {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::of(&[
+        let always = Capabilities::of(&[
             Capability::Exchanges,
             Capability::QueueTtl,
             Capability::DeadLettering,
@@ -79,40 +128,68 @@ impl Transport for Embedded {
             Capability::ExclusiveQueues,
             Capability::CompetingConsumers,
             Capability::Ordered,
-        ])
+        ]);
+        match self.side {
+            Side::Memory(_) => always,
+            Side::File { .. } => always
+                .with(Capability::Durable)
+                .with(Capability::MultiProcess),
+        }
     }
 
     fn declare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.broker.declare(self.connection, topology))
+        match &self.side {
+            Side::Memory(session) => Box::pin(async {
+                session
+                    .broker()?
+                    .declare(session.connection, topology)
+                    .await
+            }),
+            Side::File { link, .. } => Box::pin(link.declare(topology)),
+        }
     }
 
     fn delete<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.broker.delete(self.connection, topology))
+        match &self.side {
+            Side::Memory(session) => {
+                Box::pin(async { session.broker()?.delete(session.connection, topology).await })
+            }
+            Side::File { link, .. } => Box::pin(link.delete(topology)),
+        }
     }
 
     fn publisher(&self) -> BoxFuture<'_, Result<Arc<dyn Publisher>>> {
-        let publisher = LocalPublisher::new(self.broker.clone());
-        Box::pin(future::ready(Ok(Arc::new(publisher) as Arc<dyn Publisher>)))
+        let publisher: Arc<dyn Publisher> = match &self.side {
+            Side::Memory(session) => Arc::new(LocalPublisher::new(Arc::clone(session))),
+            Side::File { link, .. } => Arc::new(FilePublisher::new(link.clone())),
+        };
+        Box::pin(future::ready(Ok(publisher)))
     }
 
     fn subscribe(&self, to: Subscription) -> BoxFuture<'_, Result<Box<dyn Subscriber>>> {
-        let subscriber = self.broker.subscribe(self.connection, to);
-        Box::pin(future::ready(
-            subscriber.map(|it| Box::new(it) as Box<dyn Subscriber>),
-        ))
+        match &self.side {
+            Side::Memory(session) => Box::pin(async {
+                let subscriber = session.broker()?.subscribe(session.connection, to)?;
+                Ok(Box::new(subscriber) as Box<dyn Subscriber>)
+            }),
+            Side::File { link, .. } => Box::pin(link.subscribe(to)),
+        }
     }
 
     fn queues<'a>(&'a self, named: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<QueueStatus>>> {
-        Box::pin(future::ready(self.broker.queues(named)))
+        match &self.side {
+            Side::Memory(session) => Box::pin(async { session.broker()?.queues(named) }),
+            Side::File { link, .. } => Box::pin(link.queues(named)),
+        }
     }
 
     fn close(&self, deadline: Deadline) -> BoxFuture<'_, Result<()>> {
-        Box::pin(self.broker.close(deadline))
-    }
-}
-
-impl Drop for Embedded {
-    fn drop(&mut self) {
-        self.broker.disconnect(self.connection);
+        match &self.side {
+            Side::Memory(session) => {
+                session.close();
+                Box::pin(future::ready(Ok(())))
+            }
+            Side::File { link, .. } => Box::pin(link.close(deadline)),
+        }
     }
 }

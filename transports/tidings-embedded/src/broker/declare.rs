@@ -1,6 +1,6 @@
 //! What exists: declaring it, all or nothing, and deleting it.
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use tidings_core::{
     Completion, Result,
@@ -51,14 +51,13 @@ impl State {
             .collect();
         let queues: HashSet<_> = topology.queues.iter().map(|queue| &queue.name).collect();
         for binding in &topology.bindings {
-            if !exchanges.contains(&binding.exchange)
-                && self.exchanges.kind(&binding.exchange).is_none()
-            {
-                return Err(error::no_exchange(&binding.exchange).within(binding_of(binding)));
+            let known = exchanges.contains(&binding.exchange)
+                || self.exchanges.kind(&binding.exchange).is_some();
+            if !known {
+                return Err(error::unbindable(binding, "exchange", &binding.exchange));
             }
             if !queues.contains(&binding.queue) {
-                self.check_owner(connection, &binding.queue)
-                    .map_err(|error| error.within(binding_of(binding)))?;
+                self.check_owner(connection, binding)?;
             }
         }
         Ok(())
@@ -94,13 +93,13 @@ impl State {
         }
     }
 
-    fn check_owner(&self, connection: ConnectionId, name: &str) -> Result<()> {
-        let found = self.exchanges.queue(name);
+    fn check_owner(&self, connection: ConnectionId, binding: &topology::Binding) -> Result<()> {
+        let found = self.exchanges.queue(&binding.queue);
         let Some(queue) = found.and_then(|id| self.queues.get(&id)) else {
-            return Err(error::no_queue(name));
+            return Err(error::unbindable(binding, "queue", &binding.queue));
         };
         if queue.owner.is_some_and(|owner| owner != connection) {
-            return Err(error::exclusive(name));
+            return Err(error::exclusive(&binding.queue));
         }
         Ok(())
     }
@@ -295,13 +294,6 @@ impl Queue {
             consumers: self.consumers,
         }
     }
-}
-
-fn binding_of(binding: &topology::Binding) -> impl fmt::Display {
-    format!(
-        "binding of queue `{}` to exchange `{}` with `{}`",
-        binding.queue, binding.exchange, binding.pattern
-    )
 }
 
 /// The first setting in which two queues differ: what the one has and what the other wants.

@@ -75,6 +75,15 @@ impl Timers {
         next
     }
 
+    /// Takes the right to start the task, if it is not running.
+    pub(crate) fn claim(&mut self) -> bool {
+        let claimed = self.armed.is_none();
+        if claimed {
+            self.set();
+        }
+        claimed
+    }
+
     pub(crate) fn stopped(&mut self) {
         self.armed = None;
     }

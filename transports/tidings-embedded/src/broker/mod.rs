@@ -44,6 +44,8 @@ use crate::{
         expiry::{Alarm, Arm},
         state::State,
     },
+    config::FileConfig,
+    journal::Writer,
     subscriber::LocalSubscriber,
 };
 
@@ -76,30 +78,52 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     clock: Clock,
     alarm: Alarm,
+    /// Held for its end: the last handle on a durable broker waits for the file to be closed.
+    _writer: Option<Writer>,
 }
 
 impl Broker {
     /// An empty broker that keeps everything in memory and forgets it when the last handle goes.
     #[must_use]
     pub fn memory(clock: Clock) -> Self {
-        Self::over(State::new(clock))
+        Self::over(State::new(clock), None)
     }
 
-    pub(crate) fn over(state: State) -> Self {
-        let clock = state.clock;
-        let (state, alarm) = (Mutex::new(state), Alarm::default());
+    /// A broker that keeps everything that must survive a crash in a file. The caller makes sure that no other
+    /// broker, in this process or in another, has the file open.
+    ///
+    /// # Errors
+    /// [`Corrupt`](ErrorKind::Corrupt) if the file is damaged, not ours or newer than this program; it is then left as it is.
+    /// [`Unavailable`](ErrorKind::Unavailable) or [`Full`](ErrorKind::Full) if it cannot be opened.
+    ///
+    /// # Cancel safety
+    /// Yes: the file is closed again.
+    pub async fn durable(config: FileConfig) -> Result<Self> {
+        let (mut state, writer) = Writer::open(config).await?;
+        let inbox = Arc::clone(&writer.inbox);
+        state.journal = Some(Arc::clone(&inbox));
+        let broker = Self::over(state, Some(writer));
+        inbox.serve(Arc::downgrade(&broker.shared));
+        broker.shared.start_alarm();
+        Ok(broker)
+    }
+
+    fn over(state: State, writer: Option<Writer>) -> Self {
+        let shared = Shared {
+            clock: state.clock,
+            state: Mutex::new(state),
+            alarm: Alarm::default(),
+            _writer: writer,
+        };
         Self {
-            shared: Arc::new(Shared {
-                state,
-                clock,
-                alarm,
-            }),
+            shared: Arc::new(shared),
         }
     }
 
     /// Makes a connection, which owns its exclusive queues and its deliveries until [`disconnect`](Self::disconnect).
     #[must_use]
     pub fn connect(&self) -> ConnectionId {
+        self.shared.start_alarm();
         self.shared.with(|state| ConnectionId(state.next_id()))
     }
 
@@ -214,10 +238,8 @@ impl Shared {
             let mut arm = state.timers.arm();
             if arm == Arm::Start {
                 // Without a runtime there is nobody to start the task; the next operation in one will.
-                match Handle::try_current() {
-                    Ok(_) => _ = state.timers.set(),
-                    Err(_) => arm = Arm::Nothing,
-                }
+                let starts = Handle::try_current().is_ok() && state.timers.claim();
+                arm = if starts { Arm::Start } else { Arm::Nothing };
             }
             (result, mem::take(&mut state.wakers), arm)
         };
@@ -228,6 +250,14 @@ impl Shared {
             Arm::Start => self.alarm.start(Arc::downgrade(self), self.clock),
         }
         result
+    }
+
+    /// Starts the expiry task if it does not run and there is a runtime. In durable mode messages become visible
+    /// in a thread without one, so waiting for the first deadline could be too late.
+    fn start_alarm(self: &Arc<Self>) {
+        if Handle::try_current().is_ok() && self.lock().timers.claim() {
+            self.alarm.start(Arc::downgrade(self), self.clock);
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

@@ -10,8 +10,11 @@ use crate::{
         queue::QueueId,
         state::State,
     },
-    error,
+    envelope, error,
 };
+
+/// AMQP 0.9.1 keys are short strings; what RabbitMQ refuses is refused here, too.
+const LONGEST_KEY: usize = 255;
 
 impl State {
     /// Publishes a call once, however often it comes with the same number.
@@ -28,12 +31,16 @@ impl State {
         {
             return self.submit(Change::Confirm(from), true);
         }
-        if self
-            .journal
-            .as_ref()
-            .is_some_and(|journal| journal.is_full())
-        {
-            return self.refuse(from, error::too_many_waiting());
+        if call.address.key.len() > LONGEST_KEY {
+            return self.refuse(from, error::long_key(&call.address));
+        }
+        if let Some(journal) = &self.journal {
+            if journal.is_full() {
+                return self.refuse(from, error::too_many_waiting());
+            }
+            if let Err(error) = envelope::check(&call) {
+                return self.refuse(from, error);
+            }
         }
         match self.exchanges.route(&call.address) {
             None => self.refuse(from, error::no_exchange(&call.address.exchange)),

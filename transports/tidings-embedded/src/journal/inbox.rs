@@ -2,14 +2,14 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
 use tidings_core::Result;
 use tokio::sync::oneshot;
 
-use crate::broker::change::Change;
+use crate::broker::{Shared, change::Change, state::State};
 
 /// How many changes may wait. A publisher that never awaits its completions reaches it; nobody else does.
 const CAPACITY: usize = 262_144;
@@ -26,12 +26,16 @@ pub(crate) struct Op {
 pub(crate) struct Inbox {
     waiting: Mutex<Waiting>,
     filled: Condvar,
+    broker: OnceLock<Weak<Shared>>,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     ops: VecDeque<Op>,
+    /// Whether nothing will be pushed any more.
     abandoned: bool,
+    /// Whether the writer has ended: what is pushed now is dropped, which answers it.
+    ended: bool,
     /// Whether the writer sleeps: nobody else needs a system call.
     asleep: bool,
 }
@@ -39,6 +43,9 @@ struct Waiting {
 impl Inbox {
     pub(crate) fn push(&self, change: Change, done: Option<oneshot::Sender<Result<()>>>) {
         let mut waiting = self.lock();
+        if waiting.ended {
+            return;
+        }
         waiting.ops.push_back(Op { change, done });
         if waiting.asleep {
             waiting.asleep = false;
@@ -55,6 +62,30 @@ impl Inbox {
     pub(crate) fn abandon(&self) {
         self.lock().abandoned = true;
         self.filled.notify_one();
+    }
+
+    /// Says that nothing will be written any more.
+    pub(super) fn end(&self) {
+        let late = {
+            let mut waiting = self.lock();
+            waiting.ended = true;
+            std::mem::take(&mut waiting.ops)
+        };
+        drop(late);
+    }
+
+    /// Makes the broker known in which committed changes take effect, before the first change is pushed.
+    pub(crate) fn serve(&self, broker: Weak<Shared>) {
+        // It is called once, by the broker that was just made; a second one would be ignored.
+        self.broker.get_or_init(|| broker);
+    }
+
+    /// Runs an operation on the broker's state, or without it if nobody uses the broker any more.
+    pub(super) fn with_broker<R>(&self, operation: impl FnOnce(Option<&mut State>) -> R) -> R {
+        match self.broker.get().and_then(Weak::upgrade) {
+            Some(broker) => broker.with(|state| operation(Some(state))),
+            None => operation(None),
+        }
     }
 
     /// Moves at most `limit` changes into `batch`. Waits for the first one, but not longer than `patience`, and

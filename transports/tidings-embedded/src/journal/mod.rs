@@ -5,5 +5,9 @@
 //! in the order in which they were handed over.
 
 mod inbox;
+mod recovery;
+mod schema;
+mod store;
+mod writer;
 
-pub(crate) use self::inbox::Inbox;
+pub(crate) use self::{inbox::Inbox, writer::Writer};

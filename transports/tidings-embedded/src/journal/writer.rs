@@ -1,0 +1,273 @@
+//! The thread that writes: one transaction for everything that waits, then the answers.
+//!
+//! It is a thread and not a task because SQLite blocks. It owns the file alone and shares nothing with the
+//! broker but the inbox; it takes the broker's lock only to make committed changes take effect.
+
+use std::{
+    mem, panic,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tidings_core::{Error, ErrorKind, Result};
+use tokio::sync::oneshot;
+
+use super::{
+    inbox::{Inbox, Op},
+    recovery::recover,
+    store::{Store, failed},
+};
+use crate::{
+    broker::{change::Change, state::State},
+    config::FileConfig,
+    error,
+};
+
+/// How soon changes that could not be written are tried again when nothing else is to be written.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// The writer thread, as its broker holds it.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) inbox: Arc<Inbox>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Opens the file and rebuilds the broker's state from it.
+    ///
+    /// # Errors
+    /// Why the file cannot be used.
+    ///
+    /// # Cancel safety
+    /// Yes: the thread ends when nobody waits for it.
+    pub(crate) async fn open(config: FileConfig) -> Result<(State, Self)> {
+        let inbox = Arc::new(Inbox::default());
+        let (opened, answer) = oneshot::channel();
+        let of_thread = Arc::clone(&inbox);
+        let spawned = thread::Builder::new()
+            .name("tidings-journal".to_owned())
+            .spawn(move || {
+                let recovered =
+                    Store::open(&config).and_then(|mut store| Ok((recover(&mut store)?, store)));
+                match recovered {
+                    Ok((state, store)) => {
+                        if opened.send(Ok(state)).is_ok() {
+                            Writing::new(store, of_thread, &config).run();
+                        }
+                    }
+                    // Nobody may be waiting any more: then nobody needs the answer.
+                    Err(error) => drop(opened.send(Err(error))),
+                }
+            });
+        let thread = spawned.map_err(|error| {
+            Error::new(
+                ErrorKind::Unavailable,
+                "cannot start the thread that writes the broker's file",
+            )
+            .with_source(error)
+        })?;
+        let writer = Self {
+            inbox,
+            thread: Mutex::new(Some(thread)),
+        };
+        let state = answer.await.unwrap_or_else(|_| Err(error::closed()))?;
+        Ok((state, writer))
+    }
+}
+
+impl Drop for Writer {
+    /// Waits until everything that was handed over is written: at most a commit or two, and afterwards the file
+    /// can be opened again.
+    fn drop(&mut self) {
+        self.inbox.abandon();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        // The writer itself may hold the broker for a moment and be the last to let go of it.
+        let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id())
+        else {
+            return;
+        };
+        if let Err(panicked) = thread.join()
+            && !thread::panicking()
+        {
+            panic::resume_unwind(panicked);
+        }
+    }
+}
+
+/// The thread's own state.
+struct Writing {
+    store: Store,
+    inbox: Arc<Inbox>,
+    batch: usize,
+    window: Duration,
+    /// Changes that have taken effect and could not be written: tried again with every batch, in order. Never
+    /// publishes: those fail.
+    owed: Vec<Op>,
+}
+
+impl Writing {
+    fn new(store: Store, inbox: Arc<Inbox>, config: &FileConfig) -> Self {
+        Self {
+            store,
+            inbox,
+            batch: config.batch.get(),
+            window: config.window,
+            owed: Vec::new(),
+        }
+    }
+
+    fn run(mut self) {
+        let mut batch = Vec::new();
+        loop {
+            let patience = (!self.owed.is_empty()).then_some(TRY_AGAIN);
+            if !self
+                .inbox
+                .take(&mut batch, self.batch, self.window, patience)
+            {
+                break;
+            }
+            let closes = batch
+                .iter()
+                .any(|op| matches!(op.change, Change::Close { .. }));
+            let mut ops = mem::take(&mut self.owed);
+            ops.append(&mut batch);
+            let closing = closes.then(|| split_off_closing(&mut ops));
+            let outcome = self.write(ops, closing.as_ref());
+            if let Some(op) = closing {
+                return self.close(op, outcome);
+            }
+        }
+        if !self.owed.is_empty() {
+            tracing::error!(
+                changes = self.owed.len(),
+                path = %self.store.path.display(),
+                "settlements could not be written before the end: these messages will come again"
+            );
+        }
+    }
+
+    /// Writes a batch and answers for it. The error is that of the first attempt.
+    fn write(&mut self, ops: Vec<Op>, closing: Option<&Op>) -> Result<()> {
+        let changes = ops.iter().chain(closing).map(|op| &op.change);
+        match self.store.write(changes) {
+            Ok(()) => {
+                self.committed(ops);
+                Ok(())
+            }
+            Err(error) => {
+                let error = failed(&self.store.path, "write", error);
+                tracing::warn!(
+                    error = error.chain(),
+                    changes = ops.len(),
+                    "a commit failed"
+                );
+                self.salvage(ops, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes committed changes take effect and answers.
+    fn committed(&self, ops: Vec<Op>) {
+        let answers = self.inbox.with_broker(|mut state| {
+            let mut answers = Vec::with_capacity(ops.len());
+            for Op { change, done } in ops {
+                // Without a broker there are no consumers; the message is in the file for the next one.
+                let outcome = state
+                    .as_deref_mut()
+                    .map_or(Ok(()), |state| state.committed(change));
+                answers.extend(done.map(|done| (done, outcome)));
+            }
+            answers
+        });
+        for (done, outcome) in answers {
+            // This is the confirm. It survives kill -9 and, with `sync=full`, a power cut, because the change is in
+            // a transaction that SQLite has committed: in the log, and the log synced. Opening the file replays it.
+            // Whoever asked may be gone: then nobody needs the answer.
+            drop(done.send(outcome));
+        }
+    }
+
+    /// After a failed commit: publishes fail, everything else is tried again now without them and, if that fails,
+    /// what only makes room; the rest stays owed.
+    fn salvage(&mut self, ops: Vec<Op>, error: &Error) {
+        let (publishes, others): (Vec<_>, Vec<_>) = ops
+            .into_iter()
+            .partition(|op| matches!(op.change, Change::Publish { .. }));
+        self.refuse(publishes, error);
+        if others.is_empty() {
+            return;
+        }
+        if self.store.write(others.iter().map(|op| &op.change)).is_ok() {
+            return self.committed(others);
+        }
+        let (frees, mut owed): (Vec<_>, Vec<_>) = others
+            .into_iter()
+            .partition(|op| matches!(op.change, Change::Forget { .. }));
+        match self.store.write(frees.iter().map(|op| &op.change)) {
+            Ok(()) => self.committed(frees),
+            // Order among settlements and the rest does not matter: a message that is owed is in no queue.
+            Err(_) => owed.extend(frees),
+        }
+        for op in &mut owed {
+            if let Some(done) = op.done.take() {
+                drop(done.send(Err(again(error))));
+            }
+        }
+        self.owed = owed;
+    }
+
+    /// Tells publishers that their messages were not stored. No consumer has seen them.
+    fn refuse(&mut self, publishes: Vec<Op>, error: &Error) {
+        for op in &publishes {
+            if let Change::Publish {
+                from: Some(from), ..
+            } = &op.change
+            {
+                self.store.refuse(from);
+            }
+        }
+        // Before the answers: a publish that comes again because of one must be new.
+        self.inbox.with_broker(|state| {
+            if let Some(state) = state {
+                publishes.iter().for_each(|op| state.refused(&op.change));
+            }
+        });
+        for op in publishes {
+            if let Some(done) = op.done {
+                drop(done.send(Err(again(error))));
+            }
+        }
+    }
+
+    /// Closes the file, then answers whoever closed the broker and whoever came too late.
+    fn close(self, op: Op, outcome: Result<()>) {
+        let Self { store, inbox, .. } = self;
+        if let Err((_, error)) = store.connection.close() {
+            tracing::warn!(%error, path = %store.path.display(), "the broker's file was not closed cleanly: it will be recovered");
+        }
+        if let Some(done) = op.done {
+            drop(done.send(outcome));
+        }
+        inbox.end();
+    }
+}
+
+/// Takes the change that ends the journal out of a batch. It is the last one that is not refused.
+fn split_off_closing(ops: &mut Vec<Op>) -> Op {
+    let closing = ops
+        .iter()
+        .position(|op| matches!(op.change, Change::Close { .. }));
+    ops.remove(closing.unwrap_or(ops.len() - 1))
+}
+
+/// One failed commit is an error for everybody in it.
+fn again(error: &Error) -> Error {
+    Error::new(error.kind(), error.chain())
+}
