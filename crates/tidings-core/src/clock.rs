@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+pub use jiff::Timestamp;
 use tokio::time::Instant;
 
 /// Far enough to mean never, near enough to be an instant on every platform.

@@ -54,9 +54,10 @@ impl Format {
     /// [`ErrorKind::Decode`] with the place and the reason.
     pub fn decode<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T> {
         serde_json::from_slice(bytes).map_err(|error| {
+            let reason = without_values(&error.to_string());
             Error::new(
                 ErrorKind::Decode,
-                format!("cannot decode the message: {error}"),
+                format!("cannot decode the message: {reason}"),
             )
         })
     }
@@ -69,6 +70,25 @@ impl Format {
         let raw = deserializer.deserialize_map(Member(name)).ok().flatten()?;
         Some(raw.get())
     }
+}
+
+/// The reason without the value that caused it: reasons go to logs, payloads do not.
+///
+/// serde says ``invalid type: string "secret", expected u32``; the kind of value is enough.
+fn without_values(reason: &str) -> String {
+    let prefix = ["invalid type: ", "invalid value: "]
+        .into_iter()
+        .find(|prefix| reason.starts_with(prefix));
+    let (Some(prefix), Some(expected)) = (prefix, reason.rfind(", expected ")) else {
+        return reason.to_owned();
+    };
+    let value = &reason[prefix.len()..expected];
+    let kind = value
+        .split(['"', '`', '\''])
+        .next()
+        .unwrap_or_default()
+        .trim_end();
+    format!("{prefix}{kind}{}", &reason[expected..])
 }
 
 /// Reads one top-level member of a JSON object and skips the others.
@@ -256,6 +276,28 @@ mod tests {
             &"ñ€😀/\"\\\u{2028}\u{1}\u{7f}\n",
             "\"\\u00f1\\u20ac\\ud83d\\ude00/\\\"\\\\\\u2028\\u0001\\u007f\\n\"",
         );
+    }
+
+    #[test]
+    fn reasons_do_not_quote_the_payload() {
+        let reason = Format::Json
+            .decode::<u32>(br#""top, expected secret""#)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            reason,
+            "cannot decode the message: invalid type: string, expected u32 at line 1 column 22"
+        );
+        let reason = Format::Json
+            .decode::<String>(b"4711")
+            .unwrap_err()
+            .to_string();
+        assert!(reason.contains("integer, expected a string"), "{reason}");
+        let reason = Format::Json
+            .decode::<Vec<u8>>(b"[")
+            .unwrap_err()
+            .to_string();
+        assert!(reason.contains("EOF"), "{reason}");
     }
 
     #[test]

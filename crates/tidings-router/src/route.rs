@@ -4,10 +4,12 @@ use std::{
     fmt,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tidings_core::{
-    Call, Error, Reply,
+    Call, Error, ErrorKind, Outcome, Reply,
+    clock::Clock,
     convention::{Attachment, Convention, Interest},
     error::Result,
     extensions::Extensions,
@@ -75,6 +77,7 @@ impl Route {
             convention,
             attachment,
             services,
+            clock: Clock::SYSTEM,
         }
     }
 }
@@ -95,13 +98,32 @@ pub struct RouteService {
     convention: Arc<dyn Convention>,
     attachment: Arc<Attachment>,
     services: Arc<Extensions>,
+    clock: Clock,
 }
 
 impl RouteService {
+    /// Takes the wall time from this clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     fn handle(&self, call: &Call) -> Result<Handling> {
+        if !call.envelope.headers.is_empty()
+            && let Some(wait) = self.convention.held_back(call, self.clock.now())
+        {
+            return Err(too_early(wait));
+        }
         let opened = self.convention.open(&call.envelope, &self.attachment)?;
         self.bound.handle(call, &opened, self)
     }
+}
+
+/// A deferred message that its detour has brought back before its time.
+fn too_early(wait: Duration) -> Error {
+    let context = format!("deferred for another {wait:?}");
+    Error::new(ErrorKind::Handler, context).with_outcome(Outcome::Defer(wait))
 }
 
 impl Service<Call> for RouteService {
@@ -144,8 +166,7 @@ impl Future for Routing {
         match &mut self.0 {
             Progress::Handling(handling) => handling.as_mut().poll(cx),
             Progress::Refused(error) => {
-                let again =
-                    || Error::new(tidings_core::ErrorKind::Closed, "polled after it had ended");
+                let again = || Error::new(ErrorKind::Closed, "polled after it had ended");
                 Poll::Ready(Err(error.take().unwrap_or_else(again)))
             }
         }

@@ -10,6 +10,7 @@ use tidings_core::{
     error::Result,
     extensions::Extensions,
     tasks::Tasks,
+    topology::Topology,
     transport::{Capability, Publisher, Subscription, Transport},
 };
 use tidings_layers::{ChaosLayer, ConcurrencyLayer, Recovery, RetryConfig};
@@ -21,7 +22,10 @@ use crate::{
     control::{self, Handle},
     intake::{Intake, Source},
     order::Order,
-    server::{Running, plan},
+    server::{
+        Running,
+        plan::{self, Attached},
+    },
     stack::{self, Innermost},
     worker::Worker,
 };
@@ -41,6 +45,7 @@ pub struct ServerBuilder<L = Identity> {
     services: Extensions,
     publish_through: Option<Wrap>,
     clock: Clock,
+    declares: bool,
     layer: L,
 }
 
@@ -77,6 +82,7 @@ impl ServerBuilder {
             services: Extensions::default(),
             publish_through: None,
             clock: Clock::SYSTEM,
+            declares: true,
             layer: Identity::new(),
         }
     }
@@ -132,6 +138,13 @@ impl<L> ServerBuilder<L> {
         self
     }
 
+    /// Declares nothing: exchanges and queues are somebody else's business and must exist.
+    #[must_use]
+    pub fn without_declaring(mut self) -> Self {
+        self.declares = false;
+        self
+    }
+
     /// Offers a value to extractors, by its type.
     #[must_use]
     pub fn service<T: std::any::Any + Clone + Send + Sync>(mut self, service: T) -> Self {
@@ -162,6 +175,7 @@ impl<L> ServerBuilder<L> {
             services: self.services,
             publish_through: self.publish_through,
             clock: self.clock,
+            declares: self.declares,
             layer: Stack::new(self.layer, layer),
         }
     }
@@ -184,9 +198,7 @@ impl<L> ServerBuilder<L> {
     {
         let routes = plan::attach(router.into_routes(), &*self.convention)?;
         plan::check_capabilities(&routes, &*self.transport)?;
-        self.transport
-            .declare(&plan::topology(&routes, &*self.convention))
-            .await?;
+        let routes = self.declare(routes).await?;
         let publisher = self.publisher().await?;
         let client = Client::new(Arc::clone(&self.convention), Arc::clone(&publisher));
         self.services.insert(client.clone());
@@ -199,6 +211,24 @@ impl<L> ServerBuilder<L> {
         let running = running.with_subscriptions(routes.into_iter().map(start).collect());
         running.tried().await;
         Ok(running)
+    }
+
+    /// Makes what the routes need exist, unless that is somebody else's business.
+    async fn declare(&self, mut routes: Attached) -> Result<Attached> {
+        if self.declares {
+            self.transport
+                .declare(&plan::topology(&routes, &*self.convention))
+                .await?;
+            return Ok(routes);
+        }
+        for (_, attachment) in &mut routes {
+            let undeclared = Attachment {
+                topology: Topology::new(),
+                ..Attachment::clone(attachment)
+            };
+            *attachment = Arc::new(undeclared);
+        }
+        Ok(routes)
     }
 
     async fn publisher(&mut self) -> Result<Arc<dyn Publisher>> {
@@ -233,11 +263,13 @@ impl<L> ServerBuilder<L> {
         )
         .with_delayed_nack(delayed_nack)
         .with_clock(self.clock);
-        let service = route.service(
-            Arc::clone(&convention),
-            Arc::clone(attachment),
-            Arc::clone(services),
-        );
+        let service = route
+            .service(
+                Arc::clone(&convention),
+                Arc::clone(attachment),
+                Arc::clone(services),
+            )
+            .with_clock(self.clock);
         let stack = stack::build(&policy, recovery, &self.layer, service);
         let (handle, switch) =
             control::pair(Arc::clone(&attachment.subscriber), Arc::clone(&queue));

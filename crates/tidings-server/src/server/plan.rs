@@ -11,11 +11,11 @@ use tidings_core::{
 };
 use tidings_router::Route;
 
+/// Routes and the places where they stand.
+pub(crate) type Attached = Vec<(Route, Arc<Attachment>)>;
+
 /// Finds every route's queue.
-pub(crate) fn attach(
-    routes: Vec<Route>,
-    convention: &dyn Convention,
-) -> Result<Vec<(Route, Arc<Attachment>)>> {
+pub(crate) fn attach(routes: Vec<Route>, convention: &dyn Convention) -> Result<Attached> {
     let mut owners = BTreeMap::new();
     let mut attached = Vec::with_capacity(routes.len());
     for route in routes {
