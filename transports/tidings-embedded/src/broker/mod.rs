@@ -78,8 +78,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     clock: Clock,
     alarm: Alarm,
-    /// Held for its end: the last handle on a durable broker waits for the file to be closed.
-    _writer: Option<Writer>,
+    /// The last handle on a durable broker waits for its end.
+    writer: Option<Writer>,
 }
 
 impl Broker {
@@ -113,7 +113,7 @@ impl Broker {
             clock: state.clock,
             state: Mutex::new(state),
             alarm: Alarm::default(),
-            _writer: writer,
+            writer,
         };
         Self {
             shared: Arc::new(shared),
@@ -193,17 +193,25 @@ impl Broker {
     /// # Cancel safety
     /// Yes: the broker closes all the same.
     pub async fn close(&self, deadline: Deadline) -> Result<()> {
-        let flushed = self.shared.with(State::close);
+        let mut flushed = self.shared.with(State::close);
         self.shared.alarm.stop();
         tokio::select! {
+            // An answer that is there counts, also at the last moment.
+            biased;
             // Cancel-safe: the completion only waits for an answer.
-            outcome = flushed => outcome,
+            outcome = &mut flushed => return outcome,
             // Cancel-safe: it only looks at the time.
-            () = deadline.passed() => Err(Error::new(
-                ErrorKind::Timeout,
-                "publishes were not yet written when the deadline for closing passed: give it longer",
-            )),
+            () = deadline.passed() => {}
         }
+        // The commit that is under way cannot be undone, and nobody may open the file before it is done.
+        if let Some(writer) = &self.shared.writer {
+            writer.inbox.give_up();
+        }
+        flushed.await?;
+        Err(Error::new(
+            ErrorKind::Timeout,
+            "publishes were not yet written when the deadline for closing passed: give it longer",
+        ))
     }
 
     pub(crate) fn poll(

@@ -64,6 +64,17 @@ impl Inbox {
         self.filled.notify_one();
     }
 
+    /// Drops what waits, so that the end comes after the commit that is under way. Nobody was told that it is safe.
+    pub(crate) fn give_up(&self) {
+        let dropped: VecDeque<Op>;
+        {
+            let mut waiting = self.lock();
+            let ends = |op: &Op| matches!(op.change, Change::Close { .. });
+            (waiting.ops, dropped) = waiting.ops.drain(..).partition(ends);
+        }
+        drop(dropped);
+    }
+
     /// Says that nothing will be written any more.
     pub(super) fn end(&self) {
         let late = {

@@ -58,6 +58,10 @@ impl Store {
             producers: HashMap::new(),
             scratch: Vec::new(),
         };
+        store
+            .connection
+            .busy_timeout(BUSY)
+            .map_err(|error| failed(path, "open", error))?;
         store.recognise()?;
         store
             .prepare(config)
@@ -101,7 +105,9 @@ impl Store {
 
     fn prepare(&self, config: &FileConfig) -> rusqlite::Result<()> {
         let connection = &self.connection;
-        connection.busy_timeout(BUSY)?;
+        // The lock beside the file keeps other brokers away; this one makes sure of it also while a broker that was
+        // closed in a hurry finishes its last commit. Other programs cannot read the file meanwhile.
+        connection.pragma_update_and_check(None, "locking_mode", "exclusive", |_| Ok(()))?;
         connection.set_prepared_statement_cache_capacity(32);
         connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
         let sync = match config.sync {
