@@ -202,14 +202,9 @@ pub(super) async fn the_shorter_of_two_expirations_applies(on: &mut Trial) -> Ve
     for (queue, own) in [("short", day), ("long", SOON)] {
         let mut call = text_call(Address::queue(queue), queue);
         call.envelope.properties.fields_mut().expiration = Some(own);
-        let started = Instant::now();
         on.publish_call(call).await?;
+        // Patience ends long before a day does, in real and in paused time.
         let delivery = dead.take_text(queue).await?;
-        let waited = started.elapsed();
-        ensure!(
-            waited < Duration::from_secs(3_000),
-            "it expired after {waited:?}"
-        );
         delivery.settle(Settlement::Ack).await?;
     }
     Ok(())
@@ -219,10 +214,10 @@ pub(super) async fn the_shorter_of_two_expirations_applies(on: &mut Trial) -> Ve
 pub(super) async fn a_message_in_hand_does_not_expire(on: &mut Trial) -> Verdict {
     on.needs(&[Capability::QueueTtl, Capability::DeadLettering])?;
     let slow = Queue::new("q")
-        .with_ttl(Duration::from_millis(200))
+        .with_ttl(Duration::from_millis(400))
         .with_dead_letter("", "dead");
     let pacer = Queue::new("pacer")
-        .with_ttl(Duration::from_millis(250))
+        .with_ttl(Duration::from_millis(450))
         .with_dead_letter("", "paced");
     let queues = Topology::new()
         .queue(slow)

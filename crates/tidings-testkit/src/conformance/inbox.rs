@@ -75,17 +75,33 @@ impl Inbox {
         Ok(deliveries)
     }
 
-    /// Takes and acks `count` deliveries and returns their texts.
+    /// Takes and acks `count` deliveries and returns their texts. Takes on while acks are on their way, as a
+    /// busy handler does.
     ///
     /// # Errors
     /// [`Stop::Failed`] if fewer come, or an ack fails.
     pub async fn drain(&mut self, count: usize) -> Result<Vec<String>, Stop> {
-        let mut texts = Vec::with_capacity(count);
+        self.settle_many(count, &Settlement::Ack).await
+    }
+
+    /// As [`drain`](Self::drain), settling in another way.
+    ///
+    /// # Errors
+    /// [`Stop::Failed`] if fewer come, or a settlement fails.
+    pub async fn settle_many(
+        &mut self,
+        count: usize,
+        how: &Settlement,
+    ) -> Result<Vec<String>, Stop> {
+        let (mut texts, mut settling) = (Vec::with_capacity(count), Vec::with_capacity(count));
         while texts.len() < count {
             let next = self.take().await;
             let delivery = next.map_err(|stop| so_far(stop, texts.len(), count))?;
             texts.push(text(delivery.call()));
-            delivery.settle(Settlement::Ack).await?;
+            settling.push(delivery.settle(how.clone()));
+        }
+        for settled in settling {
+            settled.await?;
         }
         Ok(texts)
     }

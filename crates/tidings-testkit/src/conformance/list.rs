@@ -52,8 +52,8 @@ macro_rules! __for_each_behaviour {
                 a_held_message_goes_to_nobody_else
                 an_acker_outlives_its_subscriber
                 a_dropped_subscriber_leaves_its_messages_to_the_next
-                a_delayed_nack_holds_back_only_its_message
-                shorter_delays_end_before_longer_ones
+                a_delayed_nack_comes_back_after_the_delay
+                a_delayed_nack_holds_back_nothing_else
                 settling_after_the_close_is_an_error_and_no_loss
                 a_closed_connection_returns_what_it_held
             }

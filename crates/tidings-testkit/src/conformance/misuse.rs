@@ -188,7 +188,7 @@ pub(super) async fn after_the_close_everything_is_refused_as_closed(on: &mut Tri
         ("declare", transport.declare(&queue).await),
         ("delete", transport.delete(&queue).await),
         ("queues", transport.queues(&[]).await.map(drop)),
-        ("publisher", transport.publisher().await.map(drop)),
+        ("publish, with a new publisher", publish_late(on).await),
         (
             "subscribe",
             transport.subscribe(Subscription::to("q")).await.map(drop),
@@ -203,6 +203,11 @@ pub(super) async fn after_the_close_everything_is_refused_as_closed(on: &mut Tri
         );
     }
     Ok(())
+}
+
+/// Whether the publisher is refused or only its publishes is left to the transport.
+async fn publish_late(on: &Trial) -> tidings_core::Result<()> {
+    on.publish(Address::queue("q"), "late").await
 }
 
 pub(super) async fn closing_twice_is_fine(on: &mut Trial) -> Verdict {

@@ -94,15 +94,20 @@ async fn handle_everything(on: &Trial, recorder: &Recorder) -> Verdict {
     let mut inbox = on.inbox("q", 100).await?;
     loop {
         let status = on.status("q").await?;
-        if status.ready + status.unsettled == 0 {
+        let mut settling = Vec::new();
+        for _ in 0..status.ready + status.unsettled {
+            let (call, acker) = inbox.take().await?.split();
+            let id = text(&call);
+            recorder.note(Event::handled(&id, call.is_redelivered(), "reader"));
+            settling.push((id, acker.settle(Settlement::Ack)));
+        }
+        if settling.is_empty() {
             return Ok(());
         }
-        let delivery = inbox.take().await?;
-        let id = text(delivery.call());
-        let marked = delivery.call().is_redelivered();
-        recorder.note(Event::handled(&id, marked, "reader"));
-        delivery.settle(Settlement::Ack).await?;
-        recorder.note(Event::acked(&id));
+        for (id, settled) in settling {
+            settled.await?;
+            recorder.note(Event::acked(&id));
+        }
     }
 }
 

@@ -68,7 +68,7 @@ async fn a_dropped_child_is_killed() {
         let id = child.id().unwrap();
         // Prints as soon as the process is gone or only waits to be collected.
         let script = format!(
-            "while kill -0 {id} 2>&- && ! grep -q '^State:.Z' /proc/{id}/status; do sleep 0.01; done; echo gone"
+            "while kill -0 {id} 2>&- && ! grep -q '^State:.Z' /proc/{id}/status 2>&-; do sleep 0.01; done; echo gone"
         );
         shell(&script)
     };
