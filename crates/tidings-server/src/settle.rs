@@ -65,20 +65,20 @@ mod tests {
 
     use super::*;
 
-    fn check(outcome: Outcome, expected: Settlement) {
+    fn check(outcome: Outcome, expected: &Settlement) {
         let error = Error::new(ErrorKind::Handler, "failed").with_outcome(outcome);
-        assert_eq!(settlement(Err(error)), expected, "{outcome:?}");
+        assert_eq!(settlement(Err(error)), *expected, "{outcome:?}");
     }
 
     #[test]
     fn no_error_is_ever_acked() {
-        check(Outcome::Fatal, Settlement::Reject);
-        check(Outcome::Retry, Settlement::Nack { delay: Some(PAUSE) });
-        check(Outcome::Requeue, Settlement::Nack { delay: Some(PAUSE) });
+        check(Outcome::Fatal, &Settlement::Reject);
+        check(Outcome::Retry, &Settlement::Nack { delay: Some(PAUSE) });
+        check(Outcome::Requeue, &Settlement::Nack { delay: Some(PAUSE) });
         let minute = Duration::from_secs(60);
         check(
             Outcome::Defer(minute),
-            Settlement::Nack {
+            &Settlement::Nack {
                 delay: Some(minute),
             },
         );
