@@ -11,6 +11,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use bytes::Bytes;
 use futures_util::future::{AbortHandle, Abortable};
 use tidings_core::{Acker, Completion, Error, ErrorKind, Result, Settlement, tasks::Tasks};
 use tokio::{
@@ -31,6 +32,10 @@ use crate::broker::{Broker, ConnectionId, ProducerId};
 
 /// How many answers may be on their way from the reading loop to the writing one.
 const HANDED_OVER: usize = 1_024;
+
+/// Smaller payloads are copied out of the buffer in which they arrived: a message may stay in a queue for days,
+/// and would keep the whole buffer with all its long-gone neighbours.
+const SHARED: usize = 16 << 10;
 
 /// A client at the engine. Dropping it takes back everything that the client had.
 #[derive(Debug)]
@@ -178,10 +183,16 @@ async fn answer(guest: &Guest, request: Request) -> Result<Out> {
         broker, connection, ..
     } = guest;
     Ok(match request {
-        Request::Publish { seq, call } => Out::Later(Outcome {
-            about: About::Publish(seq),
-            completion: broker.publish(Some((guest.producer, seq)), call),
-        }),
+        Request::Publish { seq, mut call } => {
+            let payload = &mut call.envelope.payload.bytes;
+            if payload.len() < SHARED {
+                *payload = Bytes::copy_from_slice(payload);
+            }
+            Out::Later(Outcome {
+                about: About::Publish(seq),
+                completion: broker.publish(Some((guest.producer, seq)), call),
+            })
+        }
         Request::Settle { id, tag, how } => Out::Later(Outcome {
             about: About::Request(id),
             completion: settle(guest, tag, how),
