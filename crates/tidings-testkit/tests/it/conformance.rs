@@ -14,12 +14,15 @@ use tidings_testkit::{
 use crate::reference::Hub;
 
 /// The reference transport, with or without a defect.
-#[derive(Debug)]
-struct Reference(Option<Defect>);
+#[derive(Clone, Copy, Debug, Default)]
+struct Reference {
+    defect: Option<Defect>,
+    forgets_in_a_restart: bool,
+}
 
 struct ReferenceBroker {
     hub: Arc<Hub>,
-    defect: Option<Defect>,
+    settings: Reference,
 }
 
 impl Harness for Reference {
@@ -30,7 +33,7 @@ impl Harness for Reference {
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Broker>>> {
         let broker = ReferenceBroker {
             hub: Arc::default(),
-            defect: self.0,
+            settings: *self,
         };
         Box::pin(async { Ok(Box::new(broker) as Box<dyn Broker>) })
     }
@@ -38,7 +41,7 @@ impl Harness for Reference {
 
 impl ReferenceBroker {
     fn transport(&self) -> Arc<dyn Transport> {
-        match self.defect {
+        match self.settings.defect {
             Some(defect) => Arc::new(Broken::new(self.hub.connect(), defect)),
             None => self.hub.connect(),
         }
@@ -48,7 +51,7 @@ impl ReferenceBroker {
 impl std::fmt::Debug for ReferenceBroker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ReferenceBroker")
-            .field("defect", &self.defect)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }
@@ -62,22 +65,27 @@ impl Broker for ReferenceBroker {
     fn connect_another(&self) -> Option<BoxFuture<'_, Result<Arc<dyn Transport>>>> {
         Some(self.connect())
     }
+
+    fn restart(&self) -> Option<BoxFuture<'_, Result<()>>> {
+        self.hub.restart(self.settings.forgets_in_a_restart);
+        Some(Box::pin(async { Ok(()) }))
+    }
 }
 
-tidings_testkit::conformance_suite!(reference, Reference(None));
+tidings_testkit::conformance_suite!(reference, Reference::default());
 
 #[test]
 fn runs_as_a_list_and_names_what_it_skipped() {
-    let report = conformance::run_group(&Reference(None), "recovery").unwrap();
+    let report = conformance::run_group(&Reference::default(), "expiry").unwrap();
     report.verdict().unwrap();
     assert!(report.passed().is_empty(), "{report}");
     assert_eq!(report.skipped().len(), report.rows.len());
-    assert!(report.to_string().contains("no Durable"), "{report}");
+    assert!(report.to_string().contains("no QueueTtl"), "{report}");
 }
 
 #[test]
 fn holds_under_stress() {
-    let harness: Arc<dyn Harness> = Arc::new(Reference(None));
+    let harness: Arc<dyn Harness> = Arc::new(Reference::default());
     let report = conformance::stress(&harness, 3).unwrap();
     report.verdict().unwrap();
 }
@@ -85,19 +93,28 @@ fn holds_under_stress() {
 /// The behaviours must fail, and with them nothing that has nothing to do with the defect.
 #[track_caller]
 fn check(defect: Defect, must_fail: &[&str], must_pass: &[&str]) {
-    let report = conformance::run_all(&Reference(Some(defect))).expect("a runtime starts");
+    let harness = Reference {
+        defect: Some(defect),
+        ..Reference::default()
+    };
+    check_harness(harness, must_fail, must_pass);
+}
+
+#[track_caller]
+fn check_harness(broken: Reference, must_fail: &[&str], must_pass: &[&str]) {
+    let report = conformance::run_all(&broken).expect("a runtime starts");
     let failed = report.failed();
     for behaviour in must_fail {
         assert!(
             failed.iter().any(|name| name == behaviour),
-            "{defect:?} went unnoticed by {behaviour}; failed: {failed:#?}"
+            "{broken:?} went unnoticed by {behaviour}; failed: {failed:#?}"
         );
     }
     let passed = report.passed();
     for behaviour in must_pass {
         assert!(
             passed.iter().any(|name| name == behaviour),
-            "{defect:?} broke {behaviour}:\n{report}"
+            "{broken:?} broke {behaviour}:\n{report}"
         );
     }
 }
@@ -110,6 +127,7 @@ fn notices_lost_messages() {
             "delivery::a_hundred_messages_arrive_once",
             "load::fifty_publishers_and_subscribers_lose_nothing",
             "load::closing_waits_for_publishes_under_way",
+            "recovery::restarts_under_load_lose_nothing_confirmed",
         ],
         &[
             "misuse::closing_twice_is_fine",
@@ -187,6 +205,7 @@ fn notices_hidden_redeliveries() {
         &[
             "settlement::a_nacked_message_returns_marked",
             "settlement::only_nacked_messages_return",
+            "recovery::nacked_messages_stay_marked_after_a_restart",
         ],
         &["load::many_nacks_lose_nothing"],
     );
@@ -213,5 +232,26 @@ fn notices_a_wrong_order() {
             "delivery::the_order_of_each_key_is_kept",
         ],
         &["misuse::closing_twice_is_fine"],
+    );
+}
+
+#[test]
+fn notices_what_a_restart_forgets() {
+    let broken = Reference {
+        forgets_in_a_restart: true,
+        ..Reference::default()
+    };
+    check_harness(
+        broken,
+        &[
+            "recovery::confirmed_messages_survive_a_restart",
+            "recovery::restarts_under_load_lose_nothing_confirmed",
+            "recovery::unsettled_messages_return_marked_after_a_restart",
+            "recovery::acks_hold_over_a_restart",
+        ],
+        &[
+            "recovery::queues_that_are_not_durable_end_with_the_broker",
+            "load::fifty_publishers_and_subscribers_lose_nothing",
+        ],
     );
 }

@@ -1,4 +1,5 @@
-//! The smallest transport that keeps its promises: queues in memory, no exchanges, no expiry, nothing durable.
+//! The smallest transport that keeps its promises: queues in memory, no exchanges, no dead letters, no expiry.
+//! It is durable in the sense that its restart is a pretence that loses every connection and no message.
 //!
 //! The suite and the broken transports are tested on it, so that they depend on no broker of ours. It is
 //! written to be obviously right, not to be fast: one lock around plain data.
@@ -28,6 +29,8 @@ pub(crate) struct Hub(Mutex<State>);
 struct State {
     queues: BTreeMap<Arc<str>, Stored>,
     closed: BTreeSet<u64>,
+    /// Connections with numbers up to this one ended with a restart.
+    restarted: u64,
     /// Numbers for messages, connections and subscribers alike.
     next: u64,
 }
@@ -38,6 +41,7 @@ struct Stored {
     unsettled: BTreeMap<u64, (Owner, Call)>,
     consumers: u32,
     wakers: Vec<Waker>,
+    durable: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,6 +58,19 @@ impl Hub {
         })
     }
 
+    /// Ends all connections and forgets what need not be kept, or everything if it is broken.
+    pub(crate) fn restart(&self, forget: bool) {
+        let mut state = self.lock();
+        state.restarted = state.number();
+        state.queues.retain(|_, queue| queue.durable);
+        for queue in state.queues.values_mut() {
+            queue.give_back_all(|_| true);
+            if forget {
+                queue.ready.clear();
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,7 +83,7 @@ impl State {
     }
 
     fn open(&self, connection: u64) -> Result<()> {
-        if self.closed.contains(&connection) {
+        if connection <= self.restarted || self.closed.contains(&connection) {
             return Err(Error::new(ErrorKind::Closed, "the connection is closed"));
         }
         Ok(())
@@ -164,6 +181,7 @@ impl Transport for Reference {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities::of(&[
+            Capability::Durable,
             Capability::CompetingConsumers,
             Capability::Ordered,
             Capability::UnroutableDetection,
@@ -174,7 +192,8 @@ impl Transport for Reference {
         let declared = self.with(|state| {
             topology.validate()?;
             for queue in &topology.queues {
-                state.queues.entry(Arc::clone(&queue.name)).or_default();
+                let entry = state.queues.entry(Arc::clone(&queue.name));
+                entry.or_default().durable = queue.durable;
             }
             Ok(())
         });
