@@ -2,7 +2,8 @@
 //!
 //! `redeliver` and `dead_letter` are the same machine with another [`Role`]: which fates they carry out, what
 //! they count and how loudly they log. The rule that both exist for is here and nowhere else: the original is
-//! acked only after its copy is confirmed.
+//! acked only after its copy is confirmed. It stays an error, so that span and metrics see one, but one that
+//! carries the settlement `Ack`.
 
 use std::{
     fmt,
@@ -13,14 +14,14 @@ use std::{
 use ::metrics::{Counter, counter};
 use pin_project_lite::pin_project;
 use tidings_core::{
-    Address, Call, Completion, Error, Outcome, Reply,
+    Address, Call, Completion, Error, ErrorKind, Outcome, Reply, Settlement,
     convention::{Fate, Plan},
     error::Result,
     metric::{self, label},
 };
 use tracing::{error, warn};
 
-use crate::{failure, recovery::Recovery};
+use crate::recovery::Recovery;
 
 /// Which of the plans are carried out.
 #[derive(Clone)]
@@ -59,7 +60,7 @@ struct Forward {
     confirm: Completion,
     to: Address,
     fate: Fate,
-    error: Error,
+    error: Option<Error>,
 }
 
 impl<F> Recovering<F> {
@@ -94,8 +95,15 @@ impl<F: Future<Output = Result<Reply>>> Future for Recovering<F> {
                 }
                 StepNow::Forwarding { forward } => {
                     let confirmed = ready!(Pin::new(&mut forward.confirm).poll(cx));
-                    let failed = Failure::new(this.recovery, this.original, &forward.error);
-                    return Poll::Ready(finish(&failed, this.role, forward, confirmed));
+                    let error = forward.error.take().unwrap_or_else(polled_again);
+                    let failed = Failure::new(this.recovery, this.original, &error);
+                    return Poll::Ready(Err(match confirmed {
+                        Ok(()) => {
+                            this.role.report(&failed, &forward.fate);
+                            error.with_settlement(Settlement::Ack)
+                        }
+                        Err(cause) => unmoved(&failed, &forward.to, cause),
+                    }));
                 }
             }
         }
@@ -112,7 +120,7 @@ fn begin(recovery: &Recovery, role: &Role, original: &Call, error: Error) -> Res
             to: call.address.clone(),
             confirm: recovery.publisher().publish(*call),
             fate,
-            error,
+            error: Some(error),
         }),
         Plan::Settle { settlement, fate } if role.carries_out(&fate) => {
             role.report(&Failure::new(recovery, original, &error), &fate);
@@ -122,18 +130,8 @@ fn begin(recovery: &Recovery, role: &Role, original: &Call, error: Error) -> Res
     }
 }
 
-/// Ends the handling by what became of the copy.
-fn finish(
-    failed: &Failure<'_>,
-    role: &Role,
-    forward: &Forward,
-    confirmed: Result<()>,
-) -> Result<Reply> {
-    let Err(cause) = confirmed else {
-        role.report(failed, &forward.fate);
-        failure::note(failed.error);
-        return Ok(Reply::empty());
-    };
+/// The copy is not safe, so the original must come again.
+fn unmoved(failed: &Failure<'_>, to: &Address, cause: Error) -> Error {
     warn!(
         queue = failed.queue,
         subscriber = failed.subscriber,
@@ -145,11 +143,15 @@ fn finish(
     let context = format!(
         "cannot move a failed message of queue `{}` to `{}`, so it stays in its queue and comes again: \
          check that the broker takes messages there",
-        failed.queue, forward.to,
+        failed.queue, to,
     );
-    Err(Error::new(cause.kind(), context)
+    Error::new(cause.kind(), context)
         .with_outcome(Outcome::Requeue)
-        .with_source(cause))
+        .with_source(cause)
+}
+
+fn polled_again() -> Error {
+    Error::new(ErrorKind::Closed, "polled after it had ended")
 }
 
 /// A failed handling, as the log shows it.

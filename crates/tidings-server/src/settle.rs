@@ -10,9 +10,9 @@
 //! | `Err`, requeue | nack: comes again after a short pause |
 //! | cancelled, or a panic outside the stack | given back, by the acker's `Drop` |
 //!
-//! The layers `redeliver` and `dead_letter` have turned nearly every failure into `Ok` before it gets here:
-//! they publish a copy and wait for its confirm. What remains is what they could not make safe, so nothing
-//! here may ack an error.
+//! The layers `redeliver` and `dead_letter` have dealt with nearly every failure before it gets here: they
+//! publish a copy, wait for its confirm, and only then let the error name the settlement `Ack`. What names none
+//! is what they could not make safe, so nothing here acks an error by itself.
 
 use std::time::Duration;
 

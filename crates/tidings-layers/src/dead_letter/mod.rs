@@ -2,8 +2,8 @@
 //!
 //! **What.** When the handling fails for good, that is when the plan of
 //! [`Convention::recover`](tidings_core::convention::Convention::recover) ends the message's life, the layer publishes the copy
-//! that the convention has made (it carries the `tidings-*` headers that say why), awaits the confirm and answers `Ok`, so
-//! that the runtime acks the original. If the copy is not confirmed, the error asks for
+//! that the convention has made (it carries the `tidings-*` headers that say why), awaits the confirm and lets the
+//! error carry the settlement [`Ack`](tidings_core::Settlement::Ack), so that the runtime acks the original. If the copy is not confirmed, the error asks for
 //! [`Outcome::Requeue`](tidings_core::Outcome::Requeue): the message stays where it is. Where the broker itself moves what is
 //! rejected, the settlement travels to the runtime in the error, as [`Error::settlement`](tidings_core::Error::settlement).
 //! It counts [`DEAD_LETTERS`](tidings_core::metric::DEAD_LETTERS) by reason and logs the failure, whole chain, once, at ERROR.

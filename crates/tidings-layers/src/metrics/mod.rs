@@ -3,7 +3,7 @@
 //! **What.** For each message: [`PROCESS_DURATION`](tidings_core::metric::PROCESS_DURATION) and
 //! [`CONSUMED_MESSAGES`](tidings_core::metric::CONSUMED_MESSAGES), with `error.type` if the handling failed, and the gauge
 //! [`IN_FLIGHT`](tidings_core::metric::IN_FLIGHT). A handling that failed counts as failed also where
-//! [`redeliver`](crate::redeliver) or [`dead_letter`](crate::dead_letter) has dealt with it and answers `Ok`.
+//! [`redeliver`](crate::redeliver) or [`dead_letter`](crate::dead_letter) has made the message safe.
 //! The subscription label and the destination are the queue.
 //!
 //! **Where.** Just inside [`trace`](crate::trace) and outside everything else: it sees the final result and the whole time, with all

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::meters::{InFlight, Meters};
-use crate::failure::{self, Watched};
 
 /// See [the module](super).
 #[derive(Clone, Debug)]
@@ -41,7 +40,7 @@ impl<S: Service<Call, Response = Reply, Error = Error>> Service<Call> for Metric
         let started = Instant::now();
         let in_flight = InFlight::enter(Arc::clone(&self.meters));
         MetricsFuture {
-            future: failure::watch(self.inner.call(call)),
+            future: self.inner.call(call),
             started,
             in_flight: Some(in_flight),
         }
@@ -53,7 +52,7 @@ pin_project! {
     #[derive(Debug)]
     pub struct MetricsFuture<F> {
         #[pin]
-        future: Watched<F>,
+        future: F,
         started: Instant,
         in_flight: Option<InFlight>,
     }
@@ -64,10 +63,9 @@ impl<F: Future<Output = Result<Reply>>> Future for MetricsFuture<F> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let result = ready!(this.future.as_mut().poll(cx));
-        let noted = this.future.take_value().and_then(|failed| failed.get());
-        let failed = result.as_ref().err().map(Error::kind).or(noted);
+        let this = self.project();
+        let result = ready!(this.future.poll(cx));
+        let failed = result.as_ref().err().map(Error::kind);
         if let Some(in_flight) = this.in_flight.take() {
             in_flight.meters().ended(this.started.elapsed(), failed);
         }

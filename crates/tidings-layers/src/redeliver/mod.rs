@@ -3,8 +3,8 @@
 //! **What.** When the handling fails, the layer asks [`Convention::recover`](tidings_core::convention::Convention::recover)
 //! what is to become of the message, and carries out every plan after which it comes again:
 //!
-//! * a copy to be forwarded is published and its confirm awaited; then the answer is `Ok`, so that the runtime
-//!   acks the original. If the copy is not confirmed, the error asks for [`Outcome::Requeue`](tidings_core::Outcome::Requeue);
+//! * a copy to be forwarded is published and its confirm awaited; then the error carries the settlement
+//!   [`Ack`](tidings_core::Settlement::Ack), so that the runtime acks the original. If the copy is not confirmed, the error asks for [`Outcome::Requeue`](tidings_core::Outcome::Requeue);
 //! * a wanted settlement travels to the runtime in the error, as [`Error::settlement`](tidings_core::Error::settlement).
 //!
 //! An error whose plan ends the message's life goes outward, to [`dead_letter`](crate::dead_letter).
@@ -12,7 +12,7 @@
 //!
 //! **Where.** Outside [`retry`](crate::retry), so that a redelivery happens only after all attempts within the delivery
 //! have failed; inside [`dead_letter`](crate::dead_letter), which takes what this layer will not bring back; inside trace and
-//! metrics, which hear of the failure although the answer is `Ok`.
+//! metrics, which see the failure although the message is safe.
 //!
 //! **Cancellation.** A dropped future leaves the original unsettled: it comes again. A copy that was already
 //! handed over arrives too. That is a duplicate, never a loss.

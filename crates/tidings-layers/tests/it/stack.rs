@@ -71,7 +71,7 @@ async fn a_handler_that_always_panics_ends_as_a_dead_letter() {
     };
     let (result, _) = tokio::join!(handling, confirming);
 
-    assert_eq!(result.unwrap(), Reply::empty());
+    assert_eq!(result.unwrap_err().settlement(), Some(&Settlement::Ack));
     let labels = format!("subscription={QUEUE}");
     assert_eq!(
         recorder.counter(&format!("tidings_handler_panics{{{labels}}}")),
