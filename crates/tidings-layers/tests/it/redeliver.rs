@@ -1,6 +1,6 @@
 //! A failed message comes again, and the original is never acked before its copy is confirmed.
 
-use std::{borrow::Cow, task::Poll, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use tidings_core::{
     Error, ErrorKind, Outcome, Reply, Settlement,

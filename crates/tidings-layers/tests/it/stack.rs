@@ -3,7 +3,7 @@
 use std::{borrow::Cow, mem::size_of_val, time::Duration};
 
 use tidings_core::{
-    Call, Error, ErrorKind, Reply,
+    Call, Error, ErrorKind, Reply, Settlement,
     convention::{Fate, Plan},
     error::Result,
 };
