@@ -127,7 +127,7 @@ fn counts_and_logs_the_failure_once_with_its_reason() {
     let mut future = start(&mut service);
     assert!(poll(&mut future).is_pending());
     outbox.answer(Ok(()));
-    end(future).unwrap();
+    end(future).unwrap_err();
 
     let key = format!("tidings_dead_letters{{subscription={QUEUE},reason=fatal}}");
     assert_eq!(recorder.counter(&key), 1);

@@ -73,7 +73,7 @@ async fn a_failure_that_was_redelivered_counts_as_a_failure() {
     assert!(poll(&mut future).is_pending());
     outbox.answer(Ok(()));
 
-    end(future).unwrap();
+    end(future).unwrap_err();
     assert_eq!(recorder.counter(&labelled(COUNT, ",error.type=handler")), 1);
     assert_eq!(recorder.counter(&labelled(COUNT, "")), 0);
 }

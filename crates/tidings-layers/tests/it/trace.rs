@@ -94,7 +94,7 @@ fn a_failure_that_was_redelivered_marks_the_span() {
     let mut future = start(&mut service);
     assert!(poll(&mut future).is_pending());
     outbox.answer(Ok(()));
-    end(future).unwrap();
+    end(future).unwrap_err();
 
     let closed = log.lines_with("close");
     assert!(
