@@ -96,11 +96,12 @@ impl Embedded {
     async fn file(config: FileConfig) -> Result<Self> {
         let producer = ProducerId(Uuid::new_v4().as_u128());
         let settings = config.clone();
-        let open = move |path| {
-            Broker::durable(FileConfig {
+        let open = move |path, held| {
+            let config = FileConfig {
                 path,
                 ..settings.clone()
-            })
+            };
+            Broker::durable_holding(config, held)
         };
         let link = Link::open(&config.path, producer, open).await?;
         let side = Side::File { link, config };

@@ -99,7 +99,16 @@ impl Broker {
     /// # Cancel safety
     /// Yes: the file is closed again.
     pub async fn durable(config: FileConfig) -> Result<Self> {
-        let (mut state, writer) = Writer::open(config).await?;
+        Self::durable_holding(config, ()).await
+    }
+
+    /// As [`durable`](Self::durable), and drops `held` when the file is closed, however that comes about: so it can be
+    /// the right to have the file open.
+    pub(crate) async fn durable_holding(
+        config: FileConfig,
+        held: impl Send + 'static,
+    ) -> Result<Self> {
+        let (mut state, writer) = Writer::open(config, held).await?;
         let inbox = Arc::clone(&writer.inbox);
         state.journal = Some(Arc::clone(&inbox));
         let broker = Self::over(state, Some(writer));
@@ -170,6 +179,10 @@ impl Broker {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound), [`Denied`](ErrorKind::Denied) for another connection's exclusive queue,
     /// [`Closed`](ErrorKind::Closed).
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a subscription belongs to its subscriber, as in `Transport::subscribe`"
+    )]
     pub fn subscribe(&self, connection: ConnectionId, to: Subscription) -> Result<LocalSubscriber> {
         let consumer = self.shared.with(|state| state.subscribe(connection, &to))?;
         let settle = Arc::new(LocalSettle::new(self.clone()));

@@ -35,20 +35,25 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Opens the file and rebuilds the broker's state from it.
+    /// Opens the file and rebuilds the broker's state from it. Drops `held` after the file is closed.
     ///
     /// # Errors
     /// Why the file cannot be used.
     ///
     /// # Cancel safety
     /// Yes: the thread ends when nobody waits for it.
-    pub(crate) async fn open(config: FileConfig) -> Result<(State, Self)> {
+    pub(crate) async fn open(
+        config: FileConfig,
+        held: impl Send + 'static,
+    ) -> Result<(State, Self)> {
         let inbox = Arc::new(Inbox::default());
         let (opened, answer) = oneshot::channel();
         let of_thread = Arc::clone(&inbox);
         let spawned = thread::Builder::new()
             .name("tidings-journal".to_owned())
             .spawn(move || {
+                // The first to come is the last to go.
+                let _held = held;
                 let recovered =
                     Store::open(&config).and_then(|mut store| Ok((recover(&mut store)?, store)));
                 match recovered {

@@ -93,11 +93,6 @@ impl Member {
         }
     }
 
-    /// The engine, if it is in this process.
-    pub(super) fn local(&self) -> Option<&Local> {
-        self.local.get()
-    }
-
     /// Where this process stands.
     pub(super) fn phase(&self) -> Phase {
         self.phase.borrow().clone()

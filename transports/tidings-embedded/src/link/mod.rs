@@ -52,7 +52,7 @@ use self::{
     client::{Connection, Found, PATIENCE, Pauses, attempt, gave_up, may_pass},
     election::Place,
     member::{Member, Phase, lock},
-    owner::{Seat, run},
+    owner::{Held, Seat, run},
 };
 use crate::broker::{Broker, ProducerId};
 
@@ -73,7 +73,7 @@ impl Link {
     /// Uses the durable file `path`: as its owner if it has none, else through its owner.
     ///
     /// `producer` names this process among those that publish and must be random. `open` opens the engine when
-    /// this process becomes the owner, now or later.
+    /// this process becomes the owner, now or later; it keeps the [`Held`] until the file is closed again.
     ///
     /// # Errors
     /// What `open` says, `Unavailable` if the file has an owner that cannot be reached, `Unsupported` if the
@@ -81,12 +81,13 @@ impl Link {
     pub(crate) async fn open<F>(
         path: &Path,
         producer: ProducerId,
-        open: impl Fn(PathBuf) -> F + Send + Sync + 'static,
+        open: impl Fn(PathBuf, Held) -> F + Send + Sync + 'static,
     ) -> Result<Self>
     where
         F: Future<Output = Result<Broker>> + Send + 'static,
     {
-        let open: owner::Open = Arc::new(move |path| Box::pin(open(path)) as BoxFuture<'static, _>);
+        let open: owner::Open =
+            Arc::new(move |path, held| Box::pin(open(path, held)) as BoxFuture<'static, _>);
         let inner = Inner {
             member: Arc::new(Member::new(Place::of(path)?, producer)),
             seat: Arc::new(Seat::new(open)),
@@ -100,11 +101,6 @@ impl Link {
             );
         }
         Ok(Self(Arc::new(inner)))
-    }
-
-    /// Whether this process runs the engine.
-    pub(crate) fn is_owner(&self) -> bool {
-        self.0.member.local().is_some()
     }
 
     /// See [`Transport::declare`](tidings_core::transport::Transport::declare).

@@ -11,6 +11,7 @@ use std::{
 
 use futures_util::FutureExt;
 use tidings_core::{Completion, Deadline, Result, tasks::Tasks, transport::BoxFuture};
+use tokio::sync::oneshot;
 
 use super::{
     client::{Connection, Found, PATIENCE, Pauses, attempt, follow, gave_up, may_pass},
@@ -22,15 +23,24 @@ use super::{
 };
 use crate::broker::Broker;
 
-/// Opens the engine on a file that nobody else has open.
-pub(super) type Open = Arc<dyn Fn(PathBuf) -> BoxFuture<'static, Result<Broker>> + Send + Sync>;
+/// Opens the engine on a file that nobody else has open. The engine holds the lock until it has closed the file.
+pub(super) type Open =
+    Arc<dyn Fn(PathBuf, Held) -> BoxFuture<'static, Result<Broker>> + Send + Sync>;
 
-/// What an owner has and a client has not. Declared in the order in which it must go.
+/// The lock, in the hands of the engine: only the thread that writes knows when the last commit is done.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _lock: Lock,
+    /// Dropped after the lock, and seen from the other end.
+    _released: oneshot::Sender<()>,
+}
+
+/// What an owner has and a client has not.
 #[derive(Debug)]
 struct Ownership {
     server: Server,
     broker: Broker,
-    _lock: Lock,
+    released: oneshot::Receiver<()>,
 }
 
 /// This process's seat among those that use the file: empty until it is the owner.
@@ -51,8 +61,13 @@ impl Seat {
     ///
     /// # Errors
     /// Why the file or the socket cannot be used; the lock is then free again.
-    pub(super) async fn take(&self, member: &Arc<Member>, held: Lock, tasks: &Tasks) -> Result<()> {
-        let broker = (self.open)(member.place.file.clone()).await?;
+    pub(super) async fn take(&self, member: &Arc<Member>, won: Lock, tasks: &Tasks) -> Result<()> {
+        let (let_go, released) = oneshot::channel();
+        let held = Held {
+            _lock: won,
+            _released: let_go,
+        };
+        let broker = (self.open)(member.place.file.clone(), held).await?;
         let listener = match Listener::bind(&member.place.socket) {
             Ok(listener) => listener,
             Err(error) => {
@@ -76,7 +91,7 @@ impl Seat {
         *lock(&self.ownership) = Some(Ownership {
             server,
             broker,
-            _lock: held,
+            released,
         });
         Ok(())
     }
@@ -87,11 +102,19 @@ impl Seat {
     /// `Timeout` if publishes were still unconfirmed at the deadline.
     pub(super) async fn leave(&self, deadline: Deadline) -> Result<()> {
         let taken = lock(&self.ownership).take();
-        let Some(ownership) = taken else {
+        let Some(Ownership {
+            server,
+            broker,
+            released,
+        }) = taken
+        else {
             return Ok(());
         };
-        ownership.server.close(deadline).await;
-        ownership.broker.close(deadline).await
+        server.close(deadline).await;
+        let closed = broker.close(deadline).await;
+        // The file is closed now, in any case; the lock follows at once, and then this returns.
+        drop(released.await);
+        closed
     }
 
     /// Ceases to be the owner without waiting for anybody.
@@ -100,7 +123,8 @@ impl Seat {
             return;
         };
         ownership.server.abort();
-        // Polled once, it refuses new work. Without a deadline it needs no timer, so no runtime either.
+        // Polled once, it refuses new work; the engine finishes what it has, and lets go of the lock then. Without
+        // a deadline it needs no timer, so no runtime either.
         drop(ownership.broker.close(Deadline::NEVER).now_or_never());
     }
 }

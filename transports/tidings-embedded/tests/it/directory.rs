@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -26,11 +26,6 @@ impl Directory {
     /// A file in it.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
-    }
-
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
     }
 }
 

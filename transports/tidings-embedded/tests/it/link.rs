@@ -396,7 +396,7 @@ mod unix {
 
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
-        net::UnixStream,
+        net::{UnixListener, UnixStream},
     };
 
     use super::*;
@@ -452,5 +452,73 @@ mod unix {
             .await
             .unwrap();
         assert_eq!(drain(&owner, "q").await.len(), 1);
+    }
+
+    /// Somebody who holds the lock of the file, as an owner does.
+    fn hold_lock(directory: &Directory) -> std::fs::File {
+        let lock = std::fs::File::create(directory.file("broker.lock")).unwrap();
+        lock.try_lock().unwrap();
+        lock
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_owner_that_does_not_listen_is_named_after_a_while() {
+        let directory = Directory::new();
+        let _lock = hold_lock(&directory);
+        let file = FileConfig::new(directory.file("broker"));
+        let error = Embedded::open(EmbeddedConfig::File(file))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        let lock = directory.file("broker.lock");
+        assert!(
+            error.to_string().contains(lock.to_str().unwrap()),
+            "{error}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_for_a_vanished_owner_fails_after_a_while_and_never_hangs() {
+        let directory = Directory::new();
+        let _lock = hold_lock(&directory);
+        let listener = UnixListener::bind(directory.file("broker.sock")).unwrap();
+        let welcome = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let greeting = [7, 0, 0, 0, 0, b'T', b'd', b'L', b'k', 1, 0];
+            stream.write_all(&greeting).await.unwrap();
+            stream
+        };
+        let (client, stream) = tokio::join!(process(&directory), welcome);
+        let publisher = client.publisher().await.unwrap();
+        let published = publisher.publish(call("q", "perhaps"));
+        tokio::task::yield_now().await;
+        drop((stream, listener));
+
+        let unknown = published.await.unwrap_err();
+        assert_eq!(unknown.kind(), ErrorKind::Unconfirmed, "it was sent");
+        assert!(unknown.to_string().contains("broker.lock"), "{unknown}");
+        let refused = publisher.publish(call("q", "certainly not")).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unavailable);
+        let refused = client.declare(&queue("q")).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn an_owner_of_another_version_is_refused_with_a_reason() {
+        let directory = Directory::new();
+        let _owner = process(&directory).await;
+        let mut stranger = UnixStream::connect(directory.file("broker.sock"))
+            .await
+            .unwrap();
+        let mut hello = vec![23, 0, 0, 0, 0, b'T', b'd', b'L', b'k', 99, 0];
+        hello.extend([0; 16]);
+        stranger.write_all(&hello).await.unwrap();
+        let mut reason = Vec::new();
+        stranger.read_to_end(&mut reason).await.unwrap();
+        let reason = String::from_utf8_lossy(&reason);
+        assert!(
+            reason.contains("version 1") && reason.contains("99"),
+            "{reason}"
+        );
     }
 }

@@ -59,7 +59,7 @@ impl History {
                 );
             }
             Line::Handled { id, redelivered } => {
-                self.handled.entry(id).or_default().push(redelivered)
+                self.handled.entry(id).or_default().push(redelivered);
             }
             Line::Failed(what) => panic!("{what}"),
         }
