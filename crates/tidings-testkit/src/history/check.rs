@@ -13,15 +13,18 @@ pub struct Report {
     pub confirmed: usize,
     /// How many were handled at least once.
     pub handled: usize,
+    /// How often a handler failed on purpose.
+    pub refused: usize,
     /// Confirmed and never handled.
     pub lost: Vec<String>,
     /// Handled more than once. Allowed: delivery is at least once.
     pub duplicated: Vec<String>,
-    /// Handled again without a warning: more deliveries said "certainly the first" than there were attempts.
+    /// Delivered again without a warning: more deliveries said "certainly the first" than there can be copies.
+    /// See [the rule](super#the-rule-for-duplicates).
     pub unmarked_duplicates: Vec<String>,
-    /// Acked more often than attempted, so it came back after an ack.
+    /// Acked more often than there can be copies, so it came back after an ack.
     pub returned: Vec<String>,
-    /// Handled and never attempted.
+    /// Delivered and never attempted.
     pub unexpected: Vec<String>,
     /// Handled although never confirmed. Allowed: the outcome of an unconfirmed publish is unknown.
     pub recovered: Vec<String>,
@@ -35,8 +38,18 @@ struct Message {
     attempted: usize,
     confirmed: usize,
     handled: usize,
-    handled_unmarked: usize,
     acked: usize,
+    /// By how many handlings had failed before.
+    stages: BTreeMap<u32, Stage>,
+}
+
+/// What is known of the copies of a message that stand between two failures.
+#[derive(Default)]
+struct Stage {
+    /// Deliveries that said "certainly the first".
+    unmarked: usize,
+    /// Failures on purpose. Each makes at most one copy for the next stage.
+    refused: usize,
 }
 
 pub(super) fn check(events: &[Event], torn: usize) -> Report {
@@ -62,13 +75,47 @@ fn count<'a>(messages: &mut BTreeMap<&'a str, Message>, event: &'a Event) {
             messages.entry(id).or_default();
         }
         Event::Handled {
-            id, redelivered, ..
+            id,
+            redelivered,
+            failures,
+            ..
         } => {
             let message = messages.entry(id).or_default();
             message.handled += 1;
-            message.handled_unmarked += usize::from(!redelivered);
+            message.stage(*failures).unmarked += usize::from(!redelivered);
+        }
+        Event::Refused {
+            id,
+            redelivered,
+            failures,
+            ..
+        } => {
+            let stage = messages.entry(id).or_default().stage(*failures);
+            stage.refused += 1;
+            stage.unmarked += usize::from(!redelivered);
         }
         Event::Acked { id } => messages.entry(id).or_default().acked += 1,
+    }
+}
+
+impl Message {
+    fn stage(&mut self, failures: u32) -> &mut Stage {
+        self.stages.entry(failures).or_default()
+    }
+
+    fn refused(&self) -> usize {
+        self.stages.values().map(|stage| stage.refused).sum()
+    }
+
+    /// Whether a stage saw more first deliveries than copies can have come into it.
+    fn has_unmarked_duplicate(&self, attempts: usize) -> bool {
+        self.stages.iter().any(|(failures, stage)| {
+            let copies = match failures.checked_sub(1) {
+                None => attempts,
+                Some(before) => self.stages.get(&before).map_or(0, |stage| stage.refused),
+            };
+            stage.unmarked > copies
+        })
     }
 }
 
@@ -79,7 +126,8 @@ impl Report {
         self.attempted += usize::from(message.attempted > 0);
         self.confirmed += usize::from(message.confirmed > 0);
         self.handled += usize::from(message.handled > 0);
-        let copies = message.attempted.max(1);
+        let (attempts, refused) = (message.attempted.max(1), message.refused());
+        self.refused += refused;
         let findings = [
             (
                 &mut self.lost,
@@ -88,12 +136,12 @@ impl Report {
             (&mut self.duplicated, message.handled > 1),
             (
                 &mut self.unmarked_duplicates,
-                message.handled_unmarked > copies,
+                message.has_unmarked_duplicate(attempts),
             ),
-            (&mut self.returned, message.acked > copies),
+            (&mut self.returned, message.acked > attempts + refused),
             (
                 &mut self.unexpected,
-                message.attempted == 0 && message.handled > 0,
+                message.attempted == 0 && !message.stages.is_empty(),
             ),
             (
                 &mut self.recovered,
@@ -115,9 +163,9 @@ impl Report {
     pub fn verdict(&self) -> Result<(), String> {
         let broken: Vec<_> = [
             ("lost", &self.lost),
-            ("handled again without a mark", &self.unmarked_duplicates),
+            ("delivered again without a mark", &self.unmarked_duplicates),
             ("back after an ack", &self.returned),
-            ("handled and never attempted", &self.unexpected),
+            ("delivered and never attempted", &self.unexpected),
         ]
         .into_iter()
         .filter(|(_, ids)| !ids.is_empty())
@@ -144,6 +192,7 @@ impl fmt::Display for Report {
             ("attempted", self.attempted),
             ("confirmed", self.confirmed),
             ("handled", self.handled),
+            ("refused", self.refused),
             ("lost", self.lost.len()),
             ("duplicated", self.duplicated.len()),
             ("unmarked duplicates", self.unmarked_duplicates.len()),
@@ -165,19 +214,24 @@ mod tests {
 
     const SENT: &str = "attempted confirmed";
 
-    /// Events of one message `m`, in words: `handled!` is a marked delivery.
+    /// Events of one message `m`, in words: `handled!` is a marked delivery, `handled1` one of the copy made
+    /// after one failure.
     #[track_caller]
     fn check_one(events: &str, wanted: &[&str]) {
         let events: Vec<_> = events
             .split_whitespace()
-            .map(|word| match word {
+            .map(|word| match word.trim_end_matches(['1', '2']) {
                 "attempted" => Event::attempted("m"),
                 "confirmed" => Event::confirmed("m"),
                 "failed" => Event::failed("m"),
                 "handled" => Event::handled("m", false, "h"),
                 "handled!" => Event::handled("m", true, "h"),
+                "refused" => Event::refused("m", false, "h"),
+                "refused!" => Event::refused("m", true, "h"),
                 _ => Event::acked("m"),
             })
+            .zip(events.split_whitespace())
+            .map(|(event, word)| event.after_failures(failures(word)))
             .collect();
         let report = check(&events, 0);
         let found: Vec<_> = [
@@ -225,6 +279,42 @@ mod tests {
             "attempted failed attempted confirmed handled handled acked acked",
             &["duplicated"],
         );
+    }
+
+    fn failures(word: &str) -> u32 {
+        word.chars()
+            .last()
+            .and_then(|last| last.to_digit(10))
+            .unwrap_or(0)
+    }
+
+    #[test]
+    fn a_copy_for_another_attempt_is_a_first_delivery_of_its_own() {
+        check_one(&format!("{SENT} refused handled1"), &[]);
+        check_one(&format!("{SENT} refused acked handled1 acked"), &[]);
+        check_one(&format!("{SENT} refused refused1 handled2"), &[]);
+        check_one(&format!("{SENT} refused"), &["lost"]);
+        // Killed between the copy and the ack of the original: both come.
+        check_one(
+            &format!("{SENT} refused handled! handled1 acked acked"),
+            &["duplicated"],
+        );
+        // The same, and the original is refused once more: two copies.
+        check_one(
+            &format!("{SENT} refused refused! handled1 handled1"),
+            &["duplicated"],
+        );
+        check_one(
+            &format!("{SENT} refused handled1 handled1"),
+            &["duplicated", "unmarked"],
+        );
+        check_one(&format!("{SENT} refused handled"), &["unmarked"]);
+        check_one(&format!("{SENT} refused handled2"), &["unmarked"]);
+        check_one(
+            &format!("{SENT} refused handled1 acked acked acked"),
+            &["returned"],
+        );
+        check_one("refused acked", &["unexpected"]);
     }
 
     #[test]

@@ -27,6 +27,23 @@ pub enum Event {
         id: String,
         /// Whether the delivery said that it may have been handled before.
         redelivered: bool,
+        /// How many earlier handlings the message itself says have failed: 0 for the original, more for a copy
+        /// that was published for another attempt.
+        #[serde(default)]
+        failures: u32,
+        /// Whose handler.
+        by: String,
+    },
+    /// A handler had it and failed on purpose, so it is to come again: an attempt, not a handling. Written
+    /// before the failure is returned.
+    Refused {
+        /// The message.
+        id: String,
+        /// Whether the delivery said that it may have been handled before.
+        redelivered: bool,
+        /// As in [`Handled`](Self::Handled).
+        #[serde(default)]
+        failures: u32,
         /// Whose handler.
         by: String,
     },
@@ -62,8 +79,30 @@ impl Event {
         Self::Handled {
             id: id.into(),
             redelivered,
+            failures: 0,
             by: by.into(),
         }
+    }
+
+    /// A handler had it and failed on purpose.
+    #[must_use]
+    pub fn refused(id: impl Into<String>, redelivered: bool, by: impl Into<String>) -> Self {
+        Self::Refused {
+            id: id.into(),
+            redelivered,
+            failures: 0,
+            by: by.into(),
+        }
+    }
+
+    /// Says how many earlier handlings have failed, for a copy that was published for another attempt.
+    /// Changes nothing but [`Handled`](Self::Handled) and [`Refused`](Self::Refused).
+    #[must_use]
+    pub fn after_failures(mut self, earlier: u32) -> Self {
+        if let Self::Handled { failures, .. } | Self::Refused { failures, .. } = &mut self {
+            *failures = earlier;
+        }
+        self
     }
 
     /// Its ack has been completed.
