@@ -1,4 +1,11 @@
-//! RabbitMQ's topology model inside the process, in memory or durable in one file.
+#![doc = include_str!("docs.md")]
+//!
+//! # The code
+//!
+//! [`Embedded`] is the transport. In memory it uses the [`broker`] directly through a `session`; with a file it uses
+//! the `link`, which runs the broker in this process or reaches it in another. The broker hands what must survive
+//! to the `journal`, a thread that writes it to the file. [`envelope`] turns calls into bytes for both, in the
+//! `notation` of that name.
 
 mod acker;
 pub mod broker;

@@ -96,7 +96,7 @@ fn update(
                 && table.text("reason") == Some(death.reason.as_str())
         })
     };
-    let mut newest = match before.iter().find(same).and_then(HeaderValue::as_table) {
+    let newest = match before.iter().find(same).and_then(HeaderValue::as_table) {
         Some(known) => {
             let mut known = known.clone();
             let count = known.int("count").unwrap_or(0).max(0);
@@ -106,7 +106,7 @@ fn update(
         None => table(death, expiration),
     };
     // RabbitMQ sorts the fields of a table that it adds to an existing list, and only then.
-    newest = sorted(newest);
+    let newest = sorted(&newest);
     let others = before.iter().filter(|value| !same(value)).cloned();
     std::iter::once(HeaderValue::Table(newest))
         .chain(others)
@@ -128,7 +128,7 @@ fn table(death: &Death<'_>, expiration: Option<String>) -> Headers {
     table
 }
 
-fn sorted(table: Headers) -> Headers {
+fn sorted(table: &Headers) -> Headers {
     let mut fields: Vec<_> = table
         .iter()
         .map(|(name, value)| (name.to_owned(), value.clone()))

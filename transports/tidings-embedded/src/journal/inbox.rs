@@ -120,7 +120,7 @@ impl Inbox {
                     waiting = self
                         .filled
                         .wait(waiting)
-                        .unwrap_or_else(PoisonError::into_inner)
+                        .unwrap_or_else(PoisonError::into_inner);
                 }
                 Some(patience) => {
                     let woken = self.filled.wait_timeout(waiting, patience);

@@ -1,0 +1,14 @@
+//! The embedded transport from outside: what every transport does (`conformance`), and what only this one does.
+
+#![cfg(test)]
+
+mod bed;
+mod conformance;
+mod directory;
+mod durable;
+mod dying;
+mod files;
+mod link;
+mod link_kill;
+mod random;
+mod sharing;
