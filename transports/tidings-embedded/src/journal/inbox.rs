@@ -36,8 +36,22 @@ struct Waiting {
     abandoned: bool,
     /// Whether the writer has ended: what is pushed now is dropped, which answers it.
     ended: bool,
-    /// Whether the writer sleeps: nobody else needs a system call.
-    asleep: bool,
+    /// How many changes the sleeping writer waits for; zero while it is awake. Only the push that makes it so many
+    /// needs a system call.
+    wanted: usize,
+}
+
+/// How a batch is gathered.
+#[derive(Debug)]
+pub(super) struct Gathering {
+    /// At most so many.
+    pub(super) limit: usize,
+    /// How long to wait for the first; for ever if `None`.
+    pub(super) patience: Option<Duration>,
+    /// Once there is one: for how many more to wait,
+    pub(super) expected: usize,
+    /// and for how long.
+    pub(super) window: Duration,
 }
 
 impl Inbox {
@@ -47,8 +61,8 @@ impl Inbox {
             return;
         }
         waiting.ops.push_back(Op { change, done });
-        if waiting.asleep {
-            waiting.asleep = false;
+        if waiting.wanted > 0 && waiting.ops.len() >= waiting.wanted {
+            waiting.wanted = 0;
             drop(waiting);
             self.filled.notify_one();
         }
@@ -99,67 +113,51 @@ impl Inbox {
         }
     }
 
-    /// Moves at most `limit` changes into `batch`. Waits for the first one, but not longer than `patience`, and
-    /// once there is one for `window` longer or until the batch is full. Returns false when there is nothing
-    /// more and never will be.
-    pub(crate) fn take(
-        &self,
-        batch: &mut Vec<Op>,
-        limit: usize,
-        window: Duration,
-        patience: Option<Duration>,
-    ) -> bool {
+    /// Moves the next changes into `batch`, as [`Gathering`] says. Returns false when there is nothing more and
+    /// never will be.
+    pub(super) fn take(&self, batch: &mut Vec<Op>, how: &Gathering) -> bool {
         let mut waiting = self.lock();
         while waiting.ops.is_empty() {
             if waiting.abandoned {
                 return false;
             }
-            waiting.asleep = true;
-            match patience {
-                None => {
-                    waiting = self
-                        .filled
-                        .wait(waiting)
-                        .unwrap_or_else(PoisonError::into_inner);
-                }
-                Some(patience) => {
-                    let woken = self.filled.wait_timeout(waiting, patience);
-                    waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
-                    waiting.asleep = false;
-                    if waiting.ops.is_empty() && !waiting.abandoned {
-                        return true;
-                    }
-                }
+            waiting = self.sleep(waiting, 1, how.patience);
+            if how.patience.is_some() && waiting.ops.is_empty() && !waiting.abandoned {
+                return true;
             }
         }
-        if !window.is_zero() {
-            waiting = self.linger(waiting, limit, window);
-        }
-        let count = waiting.ops.len().min(limit);
-        batch.extend(waiting.ops.drain(..count));
-        true
-    }
-
-    fn linger<'a>(
-        &'a self,
-        mut waiting: MutexGuard<'a, Waiting>,
-        limit: usize,
-        window: Duration,
-    ) -> MutexGuard<'a, Waiting> {
-        let end = Instant::now() + window;
-        while waiting.ops.len() < limit && !waiting.abandoned {
+        let end = Instant::now() + how.window;
+        while waiting.ops.len() < how.expected && !waiting.abandoned {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            waiting.asleep = true;
-            waiting = self
-                .filled
-                .wait_timeout(waiting, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            waiting = self.sleep(waiting, how.expected, Some(left));
         }
-        waiting.asleep = false;
+        let count = waiting.ops.len().min(how.limit);
+        batch.extend(waiting.ops.drain(..count));
+        true
+    }
+
+    /// Sleeps until so many changes wait, or for so long.
+    fn sleep<'a>(
+        &'a self,
+        mut waiting: MutexGuard<'a, Waiting>,
+        wanted: usize,
+        at_most: Option<Duration>,
+    ) -> MutexGuard<'a, Waiting> {
+        waiting.wanted = wanted;
+        let mut waiting = match at_most {
+            None => self
+                .filled
+                .wait(waiting)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(at_most) => {
+                let woken = self.filled.wait_timeout(waiting, at_most);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        waiting.wanted = 0;
         waiting
     }
 

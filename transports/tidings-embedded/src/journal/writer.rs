@@ -7,14 +7,14 @@ use std::{
     mem, panic,
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tidings_core::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
 use super::{
-    inbox::{Inbox, Op},
+    inbox::{Gathering, Inbox, Op},
     recovery::recover,
     store::{Store, failed},
 };
@@ -26,6 +26,9 @@ use crate::{
 
 /// How soon changes that could not be written are tried again when nothing else is to be written.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a commit waits at most for those who got their answers from the last one.
+const LONGEST_WAIT: Duration = Duration::from_millis(2);
 
 /// The writer thread, as its broker holds it.
 #[derive(Debug)]
@@ -114,6 +117,9 @@ struct Writing {
     /// Changes that have taken effect and could not be written: tried again with every batch, in order. Never
     /// publishes: those fail.
     owed: Vec<Op>,
+    /// How many changes the last batch had, and how long it took.
+    answered: usize,
+    took: Duration,
 }
 
 impl Writing {
@@ -124,17 +130,15 @@ impl Writing {
             batch: config.batch.get(),
             window: config.window,
             owed: Vec::new(),
+            answered: 0,
+            took: Duration::ZERO,
         }
     }
 
     fn run(mut self) {
         let mut batch = Vec::new();
         loop {
-            let patience = (!self.owed.is_empty()).then_some(TRY_AGAIN);
-            if !self
-                .inbox
-                .take(&mut batch, self.batch, self.window, patience)
-            {
+            if !self.inbox.take(&mut batch, &self.gathering()) {
                 break;
             }
             let closes = batch
@@ -143,7 +147,10 @@ impl Writing {
             let mut ops = mem::take(&mut self.owed);
             ops.append(&mut batch);
             let closing = closes.then(|| split_off_closing(&mut ops));
+            self.answered = ops.len();
+            let started = Instant::now();
             let outcome = self.write(ops, closing.as_ref());
+            self.took = started.elapsed();
             if let Some(op) = closing {
                 return self.close(op, outcome);
             }
@@ -154,6 +161,24 @@ impl Writing {
                 path = %self.store.path.display(),
                 "settlements could not be written before the end: these messages will come again"
             );
+        }
+    }
+
+    /// Those who got their answers from the last commit are likely to send something again in a moment. Whoever is
+    /// first of them would otherwise get a commit of its own, and all others wait for that one and the next. So
+    /// the batch is expected to be as large as the last one, for no longer than a commit takes.
+    fn gathering(&self) -> Gathering {
+        let patience = (!self.owed.is_empty()).then_some(TRY_AGAIN);
+        let (expected, window) = if self.window.is_zero() {
+            (self.answered.min(self.batch), self.took.min(LONGEST_WAIT))
+        } else {
+            (self.batch, self.window)
+        };
+        Gathering {
+            limit: self.batch,
+            patience,
+            expected,
+            window,
         }
     }
 
