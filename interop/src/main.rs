@@ -4,9 +4,15 @@
 //! draining.
 
 mod domain;
+mod output;
+mod stop;
 
-use std::process::ExitCode;
+use std::{
+    io::{IsTerminal, stderr},
+    process::ExitCode,
+};
 
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -24,23 +30,35 @@ enum Role {
     Domain(domain::Arguments),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
         .with_env_filter(filter)
         .init();
-    let done = match Arguments::parse().role {
-        Role::Domain(arguments) => domain::run(arguments).await,
-    };
-    match done {
+    match run(Arguments::parse().role) {
         Ok(code) => code,
         Err(error) => {
             report(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(role: Role) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let done = runtime.block_on(async {
+        match role {
+            Role::Domain(arguments) => stop::on_signals(|stop| domain::run(arguments, stop)).await,
+        }
+    });
+    // The thread that reads standard input cannot be interrupted: whoever waits for it waits for the other side.
+    runtime.shutdown_background();
+    done
 }
 
 #[expect(

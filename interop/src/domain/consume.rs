@@ -1,197 +1,165 @@
 //! `domain consume`: attaches the subscribers and fails as planned.
 
-use std::{
-    collections::BTreeMap,
-    process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use tidings::{
-    AnyMessage, Domain, HandlerError, Headers, Router, Server, Subscriber, convention::Interest,
-    domain, headers, transport::Transport,
+    AnyMessage, Domain, Headers, Router, Running, Server, Subscriber, convention::Interest,
+    transport::Transport,
 };
-use tokio::sync::watch;
 
 use super::{
+    GRACE,
+    formatted::Formatted,
     plan::Plan,
-    say_json,
+    seconds,
+    seen::Seen,
     subscribers::{Named, SubscriberFile},
 };
+use crate::{output, stop::Stop};
 
 /// The options of `domain consume`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// How many further attempts a message has after the first.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_name = "N")]
     pub(crate) max_retries: u32,
     /// Which calls fail, as JSON: `{"subscriber": "FFS"}`.
     #[arg(long, default_value = "{}", value_name = "JSON")]
     plan: String,
     /// Attaches only these subscribers.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
     /// Attaches to the dead letters of the subscribers instead.
     #[arg(long)]
     dead_letter: bool,
     /// Ends once this many calls were seen.
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     expect: Option<usize>,
-    /// Ends after this many seconds at the latest.
-    #[arg(long, default_value_t = 30.0)]
-    timeout: f64,
+    /// Gives up after this many seconds; unlimited unless given.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
     /// Goes on for this many seconds once the expected calls were seen.
-    #[arg(long, default_value_t = 0.0)]
-    linger: f64,
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    linger: Option<Duration>,
 }
 
-/// The calls seen so far.
-struct Seen {
-    plan: Plan,
-    calls: Mutex<BTreeMap<String, usize>>,
-    total: watch::Sender<usize>,
+/// Why it ends.
+#[derive(PartialEq, Eq)]
+enum End {
+    Enough,
+    Time,
+    Signal,
 }
 
 /// Consumes until enough was seen, the time is over, or a signal comes.
 pub(crate) async fn run(
     transport: Arc<dyn Transport>,
     domain: Domain,
-    file: SubscriberFile,
+    subscribers: &SubscriberFile,
     options: &Options,
+    stop: &Stop,
 ) -> Result<ExitCode> {
-    let seen = Arc::new(Seen {
-        plan: Plan::parse(&options.plan)?,
-        calls: Mutex::default(),
-        total: watch::channel(0).0,
-    });
-    let router = router(&file, options, &seen)?;
+    let plan = Plan::parse(&options.plan)?;
+    for name in plan.subscribers() {
+        subscribers.check_known(name)?;
+    }
+    let most = options.expect.filter(|_| options.linger.is_none());
+    let seen = Arc::new(Seen::new(plan, most));
+    let router = router(&subscribers.only(&options.only)?, options, &seen);
     // The queues exist already, with whatever TTLs they were configured with.
     let server = Server::builder(transport, domain)
         .without_declaring()
-        .concurrency(1)
-        .start(router)
-        .await?;
-    let health = server.health();
+        .concurrency(1);
+    let running = tokio::select! {
+        running = server.start(router) => running?, // Cancel-safe: a start that is dropped has handled nothing.
+        () = stop.requested() => { // Cancel-safe: it only looks at a flag.
+            seen.summary(options.expect)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    say_ready(&running)?;
+    seen.open();
+    let end = wait(&seen, options, stop).await;
+    let drained = running.drain(GRACE).await;
+    let ok = seen.summary(options.expect)?;
+    if !drained.complete {
+        bail!("handlers were still at work {GRACE:?} after the end: their messages come again");
+    }
+    // Whoever ends a consumer did not wait for what it expected.
+    Ok(if ok || end == End::Signal {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn say_ready(running: &Running) -> Result<()> {
+    let health = running.health();
     if !health.ready {
-        bail!("cannot consume: {}", health.reasons.join("; "));
+        bail!(
+            "cannot consume, have the queues been configured? {}",
+            health.reasons.join("; ")
+        );
     }
     let queues: Vec<_> = health
         .subscriptions
         .iter()
         .map(|subscription| &*subscription.queue)
         .collect();
-    say_json(&json!({ "ready": queues }))?;
-    wait(&seen, options).await?;
-    server.drain(Duration::from_secs(10)).await;
-    seen.summary(options.expect)
+    output::json(&json!({ "ready": queues }))
 }
 
-async fn wait(seen: &Seen, options: &Options) -> Result<()> {
+async fn wait(seen: &Seen, options: &Options, stop: &Stop) -> End {
     let enough = async {
         match options.expect {
-            Some(expected) => {
-                let _ = seen
-                    .total
-                    .subscribe()
-                    .wait_for(|total| *total >= expected)
-                    .await;
-                tokio::time::sleep(Duration::from_secs_f64(options.linger)).await;
-            }
+            Some(expected) => seen.reaches(expected).await,
             None => std::future::pending().await,
         }
     };
+    let end = tokio::select! {
+        () = enough => End::Enough, // Cancel-safe: it only looks at a count.
+        () = after(options.timeout) => End::Time, // Cancel-safe: a timer.
+        () = stop.requested() => End::Signal, // Cancel-safe: it only looks at a flag.
+    };
+    if end != End::Enough {
+        return end;
+    }
     tokio::select! {
-        () = enough => Ok(()),
-        () = tokio::time::sleep(Duration::from_secs_f64(options.timeout)) => Ok(()),
-        signal = terminated() => signal,
+        () = tokio::time::sleep(options.linger.unwrap_or_default()) => End::Enough, // Cancel-safe: a timer.
+        () = stop.requested() => End::Signal, // Cancel-safe: it only looks at a flag.
     }
 }
 
-async fn terminated() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
     }
 }
 
-fn router(file: &SubscriberFile, options: &Options, seen: &Arc<Seen>) -> Result<Router> {
-    let mut router = Router::new();
-    for subscriber in &file.subscribers {
-        if options.only.is_empty() || options.only.contains(&subscriber.name) {
-            router = router.subscriber(attach(subscriber, options.dead_letter, seen)?);
-        }
-    }
-    Ok(router)
+fn router(subscribers: &[&Named], options: &Options, seen: &Arc<Seen>) -> Router {
+    subscribers.iter().fold(Router::new(), |router, named| {
+        router.subscriber(attach(named, options.dead_letter, seen))
+    })
 }
 
-fn attach(named: &Named, dead_letter: bool, seen: &Arc<Seen>) -> Result<Subscriber> {
+fn attach(named: &Named, dead_letter: bool, seen: &Arc<Seen>) -> Subscriber {
     let mut subscriber = Subscriber::new(named.name.as_str());
-    for interest in named.interests()? {
+    for interest in named.interests() {
         let interest = if dead_letter {
             Interest::DeadLetters(Box::new(interest))
         } else {
             interest
         };
         let (seen, name) = (Arc::clone(seen), named.name.clone());
-        let handler = move |headers: Headers, message: AnyMessage| {
-            let result = seen.handle(&name, &headers, &message);
-            async move { result }
+        let handler = move |headers: Headers, format: Formatted, _: AnyMessage| {
+            let (seen, name) = (Arc::clone(&seen), name.clone());
+            async move { seen.handle(&name, &headers, &format).await }
         };
         subscriber = subscriber.on_interest(interest, handler);
     }
-    Ok(subscriber)
-}
-
-impl Seen {
-    fn handle(
-        &self,
-        subscriber: &str,
-        headers: &Headers,
-        message: &AnyMessage,
-    ) -> Result<(), HandlerError> {
-        let call = self.count(subscriber);
-        let act = self.plan.act(subscriber, call);
-        let line = json!({
-            "subscriber": subscriber,
-            "call": call,
-            "act": act.to_string(),
-            "format": domain::format(message)?,
-            "redelivery_count": headers.int(headers::REDELIVERY_COUNT),
-        });
-        say_json(&line).map_err(|error| HandlerError::retry(error.to_string()))?;
-        self.total.send_modify(|total| *total += 1);
-        if act == 'F' {
-            Err(HandlerError::retry("failed as planned"))
-        } else {
-            Ok(())
-        }
-    }
-
-    fn count(&self, subscriber: &str) -> usize {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let call = calls.entry(subscriber.to_owned()).or_default();
-        *call += 1;
-        *call
-    }
-
-    fn summary(&self, expected: Option<usize>) -> Result<ExitCode> {
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let total: usize = calls.values().sum();
-        let ok = expected.is_none_or(|expected| total >= expected);
-        let summary: Value = calls
-            .iter()
-            .map(|(name, calls)| (name.clone(), json!(calls)))
-            .collect();
-        say_json(&json!({ "summary": summary, "total": total, "ok": ok }))?;
-        Ok(if ok {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
-    }
+    subscriber
 }

@@ -1,23 +1,32 @@
 //! The role `domain`: a service of domain messages, driven from the command line.
 
 mod consume;
+mod exact;
+mod formatted;
+mod line;
 mod plan;
 mod publish;
+mod requeue;
+mod seen;
 mod subscribers;
+mod topology;
 
-use std::{io::Write, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
-use tidings::{Deadline, Domain, convention::Convention, domain, redrive, transport::Transport};
+use tidings::{Deadline, Domain, domain::DomainBuilder, transport::Transport};
 
 use self::subscribers::SubscriberFile;
+use crate::stop::Stop;
+
+/// How long a role that is asked to end waits for what is under way.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// The arguments of `tidings-interop domain`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The broker, for example `embedded:/var/lib/shop.db`; without it, the broker of the `RABBITMQ_…` variables.
+    /// The broker, for example `embedded:shop.db`; without it, the broker of the `RABBITMQ_…` variables.
     #[arg(long, global = true, value_name = "URL")]
     transport: Option<String>,
     /// The subscribers, as JSON.
@@ -48,17 +57,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Declares the full topology.
-    Configure {
-        /// How long failed messages wait, in milliseconds; 0 for ever.
-        #[arg(long, default_value_t = 5000)]
-        retry_ttl: u64,
-        /// How long messages wait for a consumer, in milliseconds; 0 for ever.
-        #[arg(long, default_value_t = 5000)]
-        main_ttl: u64,
-        /// Keeps no copy of every message.
-        #[arg(long)]
-        no_store: bool,
-    },
+    Configure(topology::Options),
     /// Deletes every exchange and queue, the store's included.
     Clear,
     /// Publishes one message for each line of standard input.
@@ -66,93 +65,71 @@ enum Action {
     /// Attaches the subscribers.
     Consume(consume::Options),
     /// Moves the messages of a queue to the retry exchange, without headers.
-    Requeue {
-        /// The queue to drain.
-        #[arg(long)]
-        queue: String,
-        /// The routing key to publish with.
-        #[arg(long)]
-        retry_routing_key: String,
-        /// The exchange to publish to; by default the service's retry exchange.
-        #[arg(long)]
-        retry_exchange: Option<String>,
-    },
+    Requeue(requeue::Options),
 }
 
 /// Runs one subcommand.
-pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
-    let url = arguments.transport.clone().unwrap_or_else(rabbitmq_url);
-    let transport = tidings::open(&url).await?;
-    let code = act(&arguments, Arc::clone(&transport)).await?;
-    transport
-        .close(Deadline::after(Duration::from_secs(10)))
-        .await?;
+pub(crate) async fn run(arguments: Arguments, stop: Stop) -> Result<ExitCode> {
+    let url = arguments.url()?;
+    let transport = tokio::select! {
+        opened = tidings::open(&url) => opened?, // Cancel-safe: an unfinished opening has done nothing.
+        () = stop.requested() => return Ok(ExitCode::SUCCESS), // Cancel-safe: it only looks at a flag.
+    };
+    let done = arguments.act(Arc::clone(&transport), &stop).await;
+    let closed = transport.close(Deadline::after(GRACE)).await;
+    let code = done?;
+    closed?;
     Ok(code)
 }
 
-async fn act(arguments: &Arguments, transport: Arc<dyn Transport>) -> Result<ExitCode> {
-    let domain = Domain::builder(&arguments.organization, &arguments.service);
-    match &arguments.action {
-        Action::Configure {
-            retry_ttl,
-            main_ttl,
-            no_store,
-        } => {
-            let domain = domain
-                .retry_ttl(Duration::from_millis(*retry_ttl))
-                .main_ttl(Duration::from_millis(*main_ttl));
-            let domain = if *no_store {
-                domain.without_store()
-            } else {
-                domain
-            };
-            configure(&*transport, &domain.build()?, &arguments.load()?).await
-        }
-        Action::Clear => {
-            let domain = domain.build()?;
-            let attachments = arguments.load()?.attachments(&domain)?;
-            transport.delete(&domain.clear(&attachments)).await?;
-            say("ok")
-        }
-        Action::Publish => publish::run(&*transport, domain.build()?).await,
-        Action::Consume(options) => {
-            let domain = domain.max_retries(options.max_retries).build()?;
-            consume::run(transport, domain, arguments.load()?, options).await
-        }
-        Action::Requeue {
-            queue,
-            retry_routing_key,
-            retry_exchange,
-        } => {
-            let default = format!("retry.{}.{}", arguments.organization, arguments.service);
-            let exchange = retry_exchange.as_deref().unwrap_or(&default);
-            let again = |call: &_| Some(domain::requeue(call, exchange, retry_routing_key));
-            let redriven = redrive(&*transport, queue.as_str(), again).await?;
-            say_json(&json!({ "requeued": redriven.moved }))
-        }
-    }
-}
-
-async fn configure(
-    transport: &dyn Transport,
-    domain: &Domain,
-    subscribers: &SubscriberFile,
-) -> Result<ExitCode> {
-    let mut topology = domain.topology();
-    for attachment in subscribers.attachments(domain)? {
-        topology.merge(attachment.topology);
-    }
-    transport.declare(&topology).await?;
-    say("ok")
-}
-
 impl Arguments {
-    fn load(&self) -> Result<SubscriberFile> {
-        let path = self
-            .subscribers
-            .as_ref()
-            .context("name the subscribers: --subscribers FILE")?;
-        SubscriberFile::load(path)
+    async fn act(&self, transport: Arc<dyn Transport>, stop: &Stop) -> Result<ExitCode> {
+        match &self.action {
+            Action::Configure(options) => {
+                let domain = options.domain(self.domain())?;
+                let subscribers = self.subscribers()?;
+                topology::configure(&*transport, &domain, subscribers.as_ref()).await
+            }
+            Action::Clear => {
+                let (domain, subscribers) = (self.domain().build()?, self.subscribers()?);
+                topology::clear(&*transport, &domain, subscribers.as_ref()).await
+            }
+            Action::Publish => publish::run(&*transport, self.domain().build()?, stop).await,
+            Action::Consume(options) => {
+                let Some(subscribers) = self.subscribers()? else {
+                    bail!("name the subscribers to attach: --subscribers FILE");
+                };
+                let domain = self.domain().max_retries(options.max_retries).build()?;
+                consume::run(transport, domain, &subscribers, options, stop).await
+            }
+            Action::Requeue(options) => {
+                requeue::run(&*transport, &self.domain().build()?, options, stop).await
+            }
+        }
+    }
+
+    fn domain(&self) -> DomainBuilder {
+        Domain::builder(&self.organization, &self.service)
+    }
+
+    fn subscribers(&self) -> Result<Option<SubscriberFile>> {
+        self.subscribers
+            .as_deref()
+            .map(SubscriberFile::load)
+            .transpose()
+    }
+
+    /// The broker's URL.
+    fn url(&self) -> Result<String> {
+        match &self.transport {
+            Some(url) => Ok(url.clone()),
+            None if tidings::transports().schemes().any(|known| known == "amqp") => {
+                Ok(rabbitmq_url())
+            }
+            None => bail!(
+                "this build cannot talk to RabbitMQ: name the file of an embedded broker, --transport embedded:PATH"
+            ),
+        }
     }
 }
 
@@ -174,15 +151,8 @@ fn rabbitmq_url() -> String {
     format!("amqp://{user}:{password}@{host}:{port}/")
 }
 
-/// One line of standard output.
-fn say(line: &str) -> Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// One JSON line of standard output.
-fn say_json(value: &Value) -> Result<ExitCode> {
-    say(&value.to_string())
+/// Seconds on the command line: not negative, not endless.
+fn seconds(text: &str) -> Result<Duration> {
+    let seconds: f64 = text.parse().context("expected a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).context("expected a number of seconds, 0 or more")
 }

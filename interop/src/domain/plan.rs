@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 /// The letters of each subscriber. Those without succeed.
 #[derive(Clone, Debug, Default)]
@@ -11,7 +11,8 @@ pub(crate) struct Plan(BTreeMap<String, Vec<char>>);
 impl Plan {
     /// Reads `{"subscriber": "FFS"}`.
     pub(crate) fn parse(json: &str) -> Result<Self> {
-        let letters: BTreeMap<String, String> = serde_json::from_str(json)?;
+        let letters: BTreeMap<String, String> = serde_json::from_str(json)
+            .context("the plan must be JSON like {\"subscriber\": \"FFS\"}")?;
         let mut plan = BTreeMap::new();
         for (subscriber, letters) in letters {
             if letters.is_empty() || letters.chars().any(|letter| !matches!(letter, 'S' | 'F')) {
@@ -22,6 +23,11 @@ impl Plan {
             plan.insert(subscriber, letters.chars().collect());
         }
         Ok(Self(plan))
+    }
+
+    /// Those that it is about.
+    pub(crate) fn subscribers(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// What the call number `call` (from 1) of a subscriber does.
@@ -48,5 +54,9 @@ mod tests {
     fn other_letters_are_refused() {
         assert!(Plan::parse(r#"{"mail": "FXS"}"#).is_err());
         assert!(Plan::parse(r#"{"mail": ""}"#).is_err());
+        for no_plan in ["", "FFS", "[]", r#"{"mail": 1}"#] {
+            let error = format!("{:#}", Plan::parse(no_plan).unwrap_err());
+            assert!(error.starts_with("the plan must be JSON like"), "{error}");
+        }
     }
 }

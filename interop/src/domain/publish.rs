@@ -1,96 +1,119 @@
 //! `domain publish`: one message for each line of standard input, confirmed, in order.
+//!
+//! Many publishes are under way at a time; each is reported once it is confirmed, so that whoever drives this
+//! program may wait for one before it writes the next.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{io, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, stream::FuturesOrdered};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use tidings::{
-    Call, Client, Domain,
-    convention::{Convention, Outgoing},
-    transport::Transport,
-};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tidings::{Call, Client, Domain, transport::Transport};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::{say_json, subscribers::kind};
+use super::line;
+use crate::{output, stop::Stop};
 
 /// How many messages may be unconfirmed at a time.
 const WINDOW: usize = 256;
 
-/// One line of standard input.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    #[serde(rename = "type")]
-    kind: String,
-    name: String,
-    #[serde(default = "first")]
-    version: i64,
-    #[serde(default)]
-    attributes: Map<String, Value>,
-    #[serde(default)]
-    meta: Map<String, Value>,
-    id: Option<String>,
-    occurred_on: Option<String>,
+/// What is printed of a message.
+#[derive(Serialize)]
+struct Published {
+    routing_key: String,
+    format: Box<RawValue>,
 }
 
-fn first() -> i64 {
-    1
-}
-
-/// Publishes until standard input ends.
-pub(crate) async fn run(transport: &dyn Transport, domain: Domain) -> Result<ExitCode> {
+/// Publishes until standard input ends, a line or a publish fails, or a signal comes. Whatever it is, what is
+/// under way is waited for and reported.
+pub(crate) async fn run(
+    transport: &dyn Transport,
+    domain: Domain,
+    stop: &Stop,
+) -> Result<ExitCode> {
     let publisher = transport.publisher().await?;
     // As on this wire, an event that nobody subscribes to is no error.
     let client = Client::new(Arc::new(domain.clone()), publisher).unroutable_is_fine();
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut window = FuturesOrdered::new();
-    while let Some(line) = lines.next_line().await? {
-        if line.trim().is_empty() {
-            continue;
+    let (mut number, mut reading, mut result) = (0_u64, true, Ok(ExitCode::SUCCESS));
+    loop {
+        let step = tokio::select! {
+            // Cancel-safe: a confirm that was not taken out stays in the window.
+            Some(confirmed) = window.next() => report(confirmed),
+            // Cancel-safe: promised by `Lines::next_line`.
+            line = lines.next_line(), if reading && window.len() < WINDOW => {
+                number += 1;
+                next(&domain, line, number).map(|next| match next {
+                    Next::Message(message) => {
+                        window.push_back(publish(&client, message, number));
+                        true
+                    }
+                    Next::Blank => true,
+                    Next::End => false,
+                })
+            }
+            () = stop.requested(), if reading => Ok(false), // Cancel-safe: it only looks at a flag.
+            else => return result,
+        };
+        match step {
+            Ok(go_on) => reading &= go_on,
+            Err(error) => {
+                reading = false;
+                // The first error is the cause; what failed after it did so because of it.
+                result = result.and(Err(error));
+            }
         }
-        let call =
-            seal(&domain, &line).with_context(|| format!("cannot publish the line {line}"))?;
-        let answer = answer(&call)?;
-        let publishing = client.publish_call(call);
-        window.push_back(async move { publishing.await.map(|()| answer) });
-        if window.len() >= WINDOW {
-            confirm(window.next().await)?;
-        }
     }
-    while !window.is_empty() {
-        confirm(window.next().await)?;
+}
+
+/// What a line of input is.
+enum Next {
+    Message(Box<Message>),
+    Blank,
+    End,
+}
+
+/// A message, and what is printed once it is confirmed.
+struct Message {
+    call: Call,
+    published: Published,
+}
+
+fn next(domain: &Domain, line: io::Result<Option<String>>, number: u64) -> Result<Next> {
+    let Some(line) = line.with_context(|| format!("cannot read line {number}"))? else {
+        return Ok(Next::End);
+    };
+    if line.trim().is_empty() {
+        return Ok(Next::Blank);
     }
-    Ok(ExitCode::SUCCESS)
+    let call =
+        line::seal(domain, &line).with_context(|| format!("cannot publish line {number}"))?;
+    let published = Published {
+        routing_key: call.address.key.to_string(),
+        format: serde_json::from_slice(&call.envelope.payload.bytes)?,
+    };
+    Ok(Next::Message(Box::new(Message { call, published })))
 }
 
-fn confirm(confirmed: Option<tidings::Result<Value>>) -> Result<()> {
-    if let Some(answer) = confirmed {
-        say_json(&answer?)?;
+/// Hands the message over now; the future is its confirm.
+fn publish(
+    client: &Client,
+    message: Box<Message>,
+    number: u64,
+) -> impl Future<Output = Result<Published>> + use<> {
+    let Message { call, published } = *message;
+    let publishing = client.publish_call(call);
+    async move {
+        publishing
+            .await
+            .with_context(|| format!("cannot publish line {number}"))?;
+        Ok(published)
     }
-    Ok(())
 }
 
-fn seal(domain: &Domain, line: &str) -> Result<Call> {
-    let line: Line = serde_json::from_str(line)?;
-    let occurred_at = line.occurred_on.as_deref().map(domain_time).transpose()?;
-    Ok(domain.seal(&Outgoing {
-        name: &line.name,
-        version: line.version,
-        kind: kind(&line.kind)?,
-        id: line.id.as_deref(),
-        occurred_at,
-        meta: &line.meta,
-        body: &|format, out| format.encode(&line.attributes, out),
-    })?)
-}
-
-fn domain_time(text: &str) -> Result<tidings::Timestamp> {
-    tidings::domain::parse_time(text).with_context(|| format!("`{text}` is no time"))
-}
-
-fn answer(call: &Call) -> Result<Value> {
-    let format: Value = serde_json::from_slice(&call.envelope.payload.bytes)?;
-    Ok(json!({ "routing_key": &*call.address.key, "format": format }))
+fn report(confirmed: Result<Published>) -> Result<bool> {
+    output::json(&confirmed?)?;
+    Ok(true)
 }
