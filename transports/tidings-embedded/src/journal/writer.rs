@@ -4,7 +4,7 @@
 //! broker but the inbox; it takes the broker's lock only to make committed changes take effect.
 
 use std::{
-    mem, panic,
+    mem,
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -55,14 +55,18 @@ impl Writer {
         let spawned = thread::Builder::new()
             .name("tidings-journal".to_owned())
             .spawn(move || {
-                // The first to come is the last to go.
-                let _held = held;
+                let _ending = Ending(Arc::clone(&of_thread));
                 let recovered =
                     Store::open(&config).and_then(|mut store| Ok((recover(&mut store)?, store)));
                 match recovered {
                     Ok((state, store)) => {
                         if opened.send(Ok(state)).is_ok() {
-                            Writing::new(store, of_thread, &config).run();
+                            let closed = Writing::new(store, of_thread, &config).run();
+                            // The file is closed and free before anybody hears that it is.
+                            drop(held);
+                            if let Some((done, outcome)) = closed {
+                                drop(done.send(outcome));
+                            }
                         }
                     }
                     // Nobody may be waiting any more: then nobody needs the answer.
@@ -100,11 +104,20 @@ impl Drop for Writer {
         else {
             return;
         };
-        if let Err(panicked) = thread.join()
-            && !thread::panicking()
-        {
-            panic::resume_unwind(panicked);
+        if thread.join().is_err() {
+            tracing::error!(
+                "the thread that writes the broker's file panicked: what was not confirmed is lost"
+            );
         }
+    }
+}
+
+/// However the thread ends, whoever waits for it must hear of it.
+struct Ending(Arc<Inbox>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
@@ -135,7 +148,8 @@ impl Writing {
         }
     }
 
-    fn run(mut self) {
+    /// Works until the broker is closed or gone. Returns who closed it and what to tell them.
+    fn run(mut self) -> Option<(oneshot::Sender<Result<()>>, Result<()>)> {
         let mut batch = Vec::new();
         loop {
             if !self.inbox.take(&mut batch, &self.gathering()) {
@@ -152,7 +166,8 @@ impl Writing {
             let outcome = self.write(ops, closing.as_ref());
             self.took = started.elapsed();
             if let Some(op) = closing {
-                return self.close(op, outcome);
+                self.close();
+                return op.done.map(|done| (done, outcome));
             }
         }
         if !self.owed.is_empty() {
@@ -162,6 +177,8 @@ impl Writing {
                 "settlements could not be written before the end: these messages will come again"
             );
         }
+        self.close();
+        None
     }
 
     /// Those who got their answers from the last commit are likely to send something again in a moment. Whoever is
@@ -276,16 +293,11 @@ impl Writing {
         }
     }
 
-    /// Closes the file, then answers whoever closed the broker and whoever came too late.
-    fn close(self, op: Op, outcome: Result<()>) {
-        let Self { store, inbox, .. } = self;
+    fn close(self) {
+        let Self { store, .. } = self;
         if let Err((_, error)) = store.connection.close() {
             tracing::warn!(%error, path = %store.path.display(), "the broker's file was not closed cleanly: it will be recovered");
         }
-        if let Some(done) = op.done {
-            drop(done.send(outcome));
-        }
-        inbox.end();
     }
 }
 
@@ -300,4 +312,94 @@ fn split_off_closing(ops: &mut Vec<Op>) -> Op {
 /// One failed commit is an error for everybody in it.
 fn again(error: &Error) -> Error {
     Error::new(error.kind(), error.chain())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tidings_core::{Address, Envelope};
+
+    use super::*;
+    use crate::broker::{ProducerId, change::From, entry::Entry, queue::QueueId};
+
+    fn op(change: Change) -> (Op, oneshot::Receiver<Result<()>>) {
+        let (done, answer) = oneshot::channel();
+        let done = Some(done);
+        (Op { change, done }, answer)
+    }
+
+    fn publish(id: u64) -> Change {
+        let entry = Entry {
+            id,
+            address: Address::queue("q"),
+            envelope: Envelope::new(Bytes::from_static(b"{}")),
+            expires_at: None,
+            history: None,
+            stored: true,
+            redelivered: false,
+            immediate: false,
+        };
+        let from = From {
+            producer: ProducerId(1),
+            sequence: id,
+            refused: Vec::new(),
+        };
+        Change::Publish {
+            rows: vec![(QueueId(1), entry)],
+            from: Some(from),
+        }
+    }
+
+    fn messages(writing: &Writing) -> Vec<i64> {
+        let sql = "SELECT id FROM messages ORDER BY id";
+        let mut statement = writing.store.connection.prepare(sql).unwrap();
+        let ids = statement.query_map([], |row| row.get(0)).unwrap();
+        ids.collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    fn refuse_writes(writing: &Writing, refuse: bool) {
+        writing
+            .store
+            .connection
+            .pragma_update(None, "query_only", refuse)
+            .unwrap();
+    }
+
+    fn check(answer: &mut oneshot::Receiver<Result<()>>, expected: Option<ErrorKind>) {
+        let answer = answer.try_recv().expect("there is an answer");
+        assert_eq!(answer.err().map(|error| error.kind()), expected);
+    }
+
+    /// A file that takes nothing for a while, as a full disk does.
+    #[test]
+    fn settlements_are_owed_and_publishes_fail_while_nothing_can_be_written() {
+        let config = FileConfig::new(":memory:");
+        let mut writing = Writing::new(Store::open(&config).unwrap(), Arc::default(), &config);
+        let (first, mut first_answer) = op(publish(1));
+        writing.write(vec![first], None).unwrap();
+        check(&mut first_answer, None);
+
+        refuse_writes(&writing, true);
+        let (second, mut second_answer) = op(publish(2));
+        let (ack, mut ack_answer) = op(Change::Forget { id: 1 });
+        writing.write(vec![second, ack], None).unwrap_err();
+        check(&mut second_answer, Some(ErrorKind::Unavailable));
+        check(&mut ack_answer, Some(ErrorKind::Unavailable));
+        assert_eq!((writing.owed.len(), messages(&writing)), (1, vec![1]));
+
+        refuse_writes(&writing, false);
+        let mut ops = mem::take(&mut writing.owed);
+        let (third, mut third_answer) = op(publish(3));
+        ops.push(third);
+        writing.write(ops, None).unwrap();
+        check(&mut third_answer, None);
+        assert_eq!((writing.owed.len(), messages(&writing)), (0, vec![3]));
+        let producer = &writing.store.producers[&ProducerId(1)];
+        let refused: Vec<_> = producer.refused.iter().copied().collect();
+        assert_eq!(
+            (producer.last, refused),
+            (3, vec![2]),
+            "2 is new when it comes again"
+        );
+    }
 }
