@@ -13,7 +13,7 @@
 //! | 2, fields | which properties are set, then those |
 //! | the rest | payload |
 //!
-//! How texts and numbers are written is in [`notation`](crate::notation).
+//! How texts and numbers are written is in the module `notation`.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 

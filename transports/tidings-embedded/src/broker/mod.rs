@@ -1,7 +1,7 @@
 //! The broker: exchanges, queues and everything that is owed to consumers, behind one lock.
 //!
 //! It is the engine of both modes. In memory it stands alone; in durable mode every change that must survive a
-//! crash goes through the [journal](crate::journal) first and becomes visible after its commit. The local
+//! crash goes through the journal first and becomes visible after its commit. The local
 //! transport and the link server use it through the same [`Broker`] handle, so a client in another process
 //! gets exactly what a client in this one gets.
 //!

@@ -10,5 +10,6 @@ mod dying;
 mod files;
 mod link;
 mod link_kill;
+mod link_socket;
 mod random;
 mod sharing;
