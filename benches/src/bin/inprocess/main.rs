@@ -9,6 +9,7 @@ mod event;
 mod latch;
 mod measured;
 mod progress;
+mod store;
 mod table;
 
 use std::{env, path::PathBuf};
@@ -41,6 +42,7 @@ struct Options {
 #[derive(Debug, Serialize)]
 struct Report {
     event: Option<event::Report>,
+    store: Option<store::Report>,
 }
 
 fn main() -> Result<()> {
@@ -66,13 +68,17 @@ fn bench(options: &Options) -> Result<()> {
     let event = wants("event")
         .then(|| event::measure(&children))
         .transpose()?;
-    let report = Report { event };
+    let store = wants("store").then(store::measure).transpose()?;
+    let report = Report { event, store };
     if options.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
         return Ok(());
     }
     if let Some(event) = &report.event {
         println!("{event}");
+    }
+    if let Some(store) = &report.store {
+        println!("{store}");
     }
     Ok(())
 }
