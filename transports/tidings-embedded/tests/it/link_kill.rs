@@ -27,7 +27,7 @@ const ROLE: (&str, &str) = ("TIDINGS_EMBEDDED_TEST_NAME", "TIDINGS_EMBEDDED_TEST
 /// How often a process is killed.
 const ROUNDS: usize = 8;
 /// How many publishes each process must have confirmed between two kills.
-const PROGRESS: usize = 150;
+const PROGRESS: usize = 100;
 /// Far more than a round takes; a process that says nothing for so long hangs.
 const SILENCE: Duration = Duration::from_secs(20);
 

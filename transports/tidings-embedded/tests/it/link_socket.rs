@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tidings_core::{ErrorKind, transport::Transport};
+use tidings_core::{Completion, Deadline, ErrorKind, transport::Transport};
 use tidings_embedded::{Embedded, EmbeddedConfig, FileConfig};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -159,4 +159,82 @@ async fn an_owner_of_another_version_is_refused_with_a_reason() {
         reason.contains("version 1") && reason.contains("99"),
         "{reason}"
     );
+}
+
+/// How many messages are published while no answer arrives.
+const UNANSWERED: u32 = 100;
+
+/// A client whose publishes are stored and whose answers are all lost: everything but the greeting that the
+/// owner says disappears on the way. Returns it with its publishes, after they have been stored and cut off.
+async fn client_without_answers(
+    directory: &Directory,
+    owner: &Embedded,
+) -> (Embedded, Vec<Completion>) {
+    let (socket, aside) = (directory.file("broker.sock"), directory.file("aside.sock"));
+    std::fs::rename(&socket, &aside).unwrap();
+    let listener = UnixListener::bind(&socket).unwrap();
+    let proxy = async {
+        let (near, _) = listener.accept().await.unwrap();
+        let mut far = UnixStream::connect(&aside).await.unwrap();
+        let (mut from_client, mut to_client) = near.into_split();
+        let (mut from_owner, mut to_owner) = far.split();
+        let swallow = async {
+            let mut greeting = [0; 11];
+            from_owner.read_exact(&mut greeting).await.unwrap();
+            to_client.write_all(&greeting).await.unwrap();
+            tokio::io::copy(&mut from_owner, &mut tokio::io::sink()).await
+        };
+        let (..) = tokio::join!(swallow, tokio::io::copy(&mut from_client, &mut to_owner));
+    };
+    let work = async {
+        let client = process(directory).await;
+        let publisher = client.publisher().await.unwrap();
+        let publish = |number: u32| publisher.publish(call("q", &number.to_string()));
+        let unanswered: Vec<_> = (0..UNANSWERED).map(publish).collect();
+        while owner.queues(&["q".into()]).await.unwrap()[0].ready < u64::from(UNANSWERED) {
+            tokio::task::yield_now().await;
+        }
+        (client, unanswered)
+    };
+    let done = tokio::select! {
+        done = work => done,
+        () = proxy => unreachable!("the proxy ends with its connections"),
+    };
+    std::fs::rename(&aside, &socket).unwrap();
+    done
+}
+
+async fn each_is_there_once(client: &Embedded, unanswered: Vec<Completion>) {
+    for completion in unanswered {
+        completion.await.unwrap();
+    }
+    let stored: Vec<_> = drain(client, "q")
+        .await
+        .into_iter()
+        .map(|(text, _)| text)
+        .collect();
+    let expected: Vec<_> = (0..UNANSWERED).map(|number| number.to_string()).collect();
+    assert_eq!(stored, expected);
+}
+
+#[tokio::test]
+async fn publishes_whose_answers_were_lost_are_stored_once_by_the_same_owner() {
+    let directory = Directory::new();
+    let owner = process(&directory).await;
+    owner.declare(&queue("q")).await.unwrap();
+    let (client, unanswered) = client_without_answers(&directory, &owner).await;
+    each_is_there_once(&client, unanswered).await;
+}
+
+#[tokio::test]
+async fn publishes_whose_answers_were_lost_are_stored_once_by_the_next_owner() {
+    let directory = Directory::new();
+    let owner = process(&directory).await;
+    owner.declare(&queue("q")).await.unwrap();
+    let (client, unanswered) = client_without_answers(&directory, &owner).await;
+    owner
+        .close(Deadline::after(Duration::from_secs(10)))
+        .await
+        .unwrap();
+    each_is_there_once(&client, unanswered).await;
 }
