@@ -1,0 +1,13 @@
+//! The program as the outside sees it: several processes on one file, their output and their exit codes.
+
+#![cfg(test)]
+
+mod bed;
+mod dead_letters;
+mod dying;
+mod failing;
+mod petisco;
+mod refusing;
+mod role;
+mod topology;
+mod venv;

@@ -1,0 +1,54 @@
+//! A virtual environment with real packages from PyPI, made once and kept under `target/`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// The interpreter of an environment with this requirement, or why there is none.
+pub(crate) fn python(requirement: &str) -> Result<PathBuf, String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("venv")
+        .join(requirement.replace("==", "-"));
+    let (python, marker) = (folder.join("bin/python"), folder.join("installed"));
+    if fs::read_to_string(&marker).is_ok_and(|installed| installed == requirement) {
+        return Ok(python);
+    }
+    // Half an environment, from a run that was ended, is worth nothing.
+    fs::remove_dir_all(&folder).ok();
+    fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ];
+    run(Command::new(&python).args(pip).arg(requirement))?;
+    fs::write(&marker, requirement).map_err(|error| error.to_string())?;
+    Ok(python)
+}
+
+/// Says that a test cannot run; on CI that is a failure.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one variable that decides whether a skip is a failure is read here"
+)]
+pub(crate) fn skip(what: &str, why: &str) {
+    let is_ci = std::env::var("CI").is_ok_and(|ci| !matches!(&*ci, "" | "0" | "false"));
+    assert!(!is_ci, "{what} cannot be had: {why}");
+    println!("SKIPPED: {what} cannot be had: {why}");
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let what = format!("{command:?}");
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("{what}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let errors = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(format!("{what}: {errors}"))
+}
