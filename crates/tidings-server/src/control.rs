@@ -16,7 +16,7 @@ pub(crate) struct Handle {
 }
 
 /// The inside of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Switch {
     paused: watch::Receiver<bool>,
     state: watch::Sender<SubscriptionState>,

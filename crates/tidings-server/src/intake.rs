@@ -58,6 +58,24 @@ impl Intake {
         }
     }
 
+    /// Follows the switch and the stop signal even while every lane is at work: what is buffered goes back to the
+    /// broker at once, and whoever paused or drains sees it happen. Returns once the worker stops.
+    pub(crate) async fn follow(&self) {
+        let mut moves = self.turn.lock().await.switch.clone();
+        while !self.tasks.is_stopping() {
+            tokio::select! {
+                () = moves.moved() => {} // Cancel-safe: a move stays visible.
+                () = self.tasks.stopping() => {} // Cancel-safe: it only looks at a flag.
+            }
+            let mut source = self.turn.lock().await;
+            if self.tasks.is_stopping() {
+                source.end();
+            } else {
+                source.close();
+            }
+        }
+    }
+
     /// The next delivery whose key is free; `None` once the worker stops.
     ///
     /// Deliveries are admitted while the turn is held, so that those of one key reach `order` in the order
@@ -200,6 +218,9 @@ impl Source {
     fn close(&mut self) {
         if self.switch.is_paused() {
             self.subscriber = None;
+            self.switch.report(SubscriptionState::Paused);
+        } else if self.subscriber.is_none() && self.failures == 0 {
+            self.switch.report(SubscriptionState::Connecting);
         }
     }
 

@@ -3,7 +3,7 @@
 //! | the stack returns | settlement |
 //! |---|---|
 //! | `Ok(_)` | ack |
-//! | `Err` that names a settlement | that settlement |
+//! | `Err` that names a settlement | that settlement; a nack at once waits a short pause |
 //! | `Err`, fatal | reject: the queue's dead-letter exchange |
 //! | `Err`, retry | nack: comes again after a pause |
 //! | `Err`, defer | nack: comes again after the wanted time |
@@ -39,14 +39,18 @@ pub(crate) async fn settle(result: Result<Reply>, acker: Acker, delayed_nack: bo
     }
 }
 
-/// The table.
+/// The table. A failure that is given back at once would come back at once, so it always waits a little.
 fn settlement(result: Result<Reply>) -> Settlement {
-    match result {
-        Ok(_) => Settlement::Ack,
-        Err(error) => error
-            .settlement()
-            .cloned()
-            .unwrap_or_else(|| by_outcome(&error)),
+    let Err(error) = result else {
+        return Settlement::Ack;
+    };
+    match error
+        .settlement()
+        .cloned()
+        .unwrap_or_else(|| by_outcome(&error))
+    {
+        Settlement::Nack { delay: None } => Settlement::Nack { delay: Some(PAUSE) },
+        settlement => settlement,
     }
 }
 
@@ -86,9 +90,18 @@ mod tests {
 
     #[test]
     fn a_wanted_settlement_wins() {
+        let error = Error::new(ErrorKind::Handler, "failed").with_settlement(Settlement::Ack);
+        assert_eq!(settlement(Err(error)), Settlement::Ack);
+    }
+
+    #[test]
+    fn what_is_given_back_at_once_waits_a_little() {
         let error = Error::new(ErrorKind::Handler, "failed")
             .with_settlement(Settlement::Nack { delay: None });
-        assert_eq!(settlement(Err(error)), Settlement::Nack { delay: None });
+        assert_eq!(
+            settlement(Err(error)),
+            Settlement::Nack { delay: Some(PAUSE) }
+        );
     }
 
     #[test]

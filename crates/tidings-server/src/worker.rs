@@ -29,6 +29,9 @@ impl Worker {
         S: Service<Call, Response = Reply, Error = Error> + Clone + Send + 'static,
         S::Future: Send,
     {
+        let follower = Arc::clone(self);
+        self.tasks
+            .spawn("follow", async move { follower.intake.follow().await });
         for _ in 0..lanes.max(1) {
             let (worker, stack) = (Arc::clone(self), stack.clone());
             self.tasks

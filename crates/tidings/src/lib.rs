@@ -48,10 +48,16 @@ mod transports;
 pub use tidings_client::{Client, Publishing, fallback};
 #[doc(inline)]
 pub use tidings_core::{
-    Address, AnyMessage, Call, Command, Contract, Deadline, Envelope, Error, ErrorKind, Event,
-    Fault, FaultCode, HandlerError, Headers, Kind, Metadata, Outcome, Payload, Reply, Result,
-    Settlement, call::Origin, clock, contract, convention, extract, handler_error::ResultExt,
-    headers, metric, retry_policy::RetryPolicy, schema, topology, transport,
+    Address, AnyMessage, Call, Command, Completion, Contract, Deadline, Envelope, Error, ErrorKind,
+    Event, Fault, FaultCode, HandlerError, Headers, Kind, Metadata, Outcome, Payload, Reply,
+    Result, Settlement,
+    call::Origin,
+    clock::{self, Timestamp},
+    contract, convention, extract,
+    handler_error::ResultExt,
+    headers, metric,
+    retry_policy::RetryPolicy,
+    schema, tasks, topology, transport,
 };
 #[cfg(feature = "domain")]
 #[doc(inline)]

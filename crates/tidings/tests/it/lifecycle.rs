@@ -68,6 +68,33 @@ async fn pausing_what_is_not_there_names_what_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pausing_does_not_wait_for_a_handler_and_gives_back_what_is_buffered() {
+    let gate = Gate::closed();
+    let subscriber = Subscriber::new("pass").on(pass).concurrency(1).prefetch(10);
+    let test = start(
+        Router::new()
+            .subscriber(subscriber)
+            .with_state(gate.clone()),
+    )
+    .await;
+    for id in 0..5 {
+        publish(&test, id).await.unwrap();
+    }
+    until(|| gate.log.entries() == ["begin"]).await;
+    test.server().pause("pass").await.unwrap();
+    let status = test.queue(&queue("pass")).await.unwrap();
+    assert_eq!(
+        (status.ready, status.unsettled, status.consumers),
+        (4, 1, 0)
+    );
+
+    gate.open.add_permits(5);
+    test.server().resume("pass").await.unwrap();
+    test.rest().await.unwrap();
+    assert_eq!(test.handled("pass").len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_lets_handlers_finish_and_takes_nothing_new() {
     let gate = Gate::closed();
     let subscriber = Subscriber::new("pass").on(pass).concurrency(1);

@@ -64,3 +64,25 @@ impl<T: Clone> Log<T> {
         self.0.lock().unwrap().clone()
     }
 }
+
+/// A folder that goes with its test.
+pub(crate) struct Folder(std::path::PathBuf);
+
+impl Folder {
+    pub(crate) fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("tidings-{test}-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is in the system's folder for temporary files.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
