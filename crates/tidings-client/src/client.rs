@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tidings_core::{
-    Call, Completion, Contract, Error, ErrorKind, Metadata,
+    Call, Contract, Error, ErrorKind, Metadata,
     codec::Format,
     contract::{Command, Event},
     convention::{Convention, Outgoing},
@@ -189,14 +189,13 @@ impl Client {
     }
 
     fn publish_sealed(&self, sealed: Result<Call>) -> Publishing {
-        let completion = match sealed {
+        match sealed {
             Ok(mut call) => {
                 call.mandatory &= self.mandatory;
-                self.publisher.publish(call)
+                self.observed.publish(call, &*self.publisher)
             }
-            Err(error) => Completion::ready(Err(error)),
-        };
-        self.observed.watch(completion)
+            Err(error) => self.observed.refuse(error),
+        }
     }
 }
 
