@@ -7,84 +7,90 @@
 //!
 //! What this cannot show is whether the disk had what the system said it had.
 
-use std::{collections::BTreeSet, fs, io::Read, path::Path, path::PathBuf, slice, time::Duration};
-
-use fastrand::Rng;
-use tidings::{Deadline, transport::Subscription};
-use tidings_core::ErrorKind;
-use tidings_testkit::{
-    history::{Event, History},
-    process::Process,
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    slice,
+    time::Duration,
 };
 
+use fastrand::Rng;
+use tidings::{Deadline, Settlement, transport::Subscription};
+use tidings_testkit::history::{Event, History};
+use tokio::time::Instant;
+
 use super::{
-    child,
-    orders::{Orders, Role},
+    crew::Crew,
+    orders::Role,
     place::{LONG, Place, attachment},
 };
 
-/// How many images are taken.
-const IMAGES: u32 = 8;
+/// How many images are taken at least.
+const IMAGES: usize = 8;
+/// How many messages that must be there they have at least, all together.
+const LEAST_CHECKED: usize = 500;
 /// The longest time between two images.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// What a copy of the file and its log must have.
+struct Image {
+    generation: Vec<u8>,
+    /// What was confirmed before the copy began and was in nobody's hands when it had ended.
+    wanted: BTreeSet<String>,
+}
 
 #[tokio::test]
 async fn an_image_of_the_live_file_has_everything_that_was_confirmed_before() {
     let place = Place::new("image");
-    let history = place.file("publisher.history");
-    let mut publisher = child::start(&Orders {
-        name: "publisher".to_owned(),
-        url: place.url(),
-        history: history.clone(),
-        seed: 0,
-        breach: None,
-        role: Role::Publisher {
-            filling: 8_000,
-            most_waiting: u64::MAX,
-            until_full: false,
-        },
-    });
-    publisher.line_starting("working", LONG).await.unwrap();
+    let publisher = Role::Publisher {
+        filling: 8_000,
+        most_waiting: 2_000,
+        until_full: false,
+    };
+    let members = [
+        ("publisher-a", publisher.clone(), None),
+        ("publisher-b", publisher, None),
+        ("consumer", Role::Consumer { refuses: 0.0 }, None),
+    ];
+    let mut crew = Crew::start(&place, 0, members);
+    crew.all_work().await;
+    let copy = place.file("image.db");
     let mut random = Rng::new();
-    let mut images = Vec::new();
-    for number in 0..IMAGES {
-        live(&mut publisher, LONGEST_PAUSE.mul_f64(random.f64())).await;
-        let image = place.file(&format!("image-{number}.db"));
-        images.push((take(&place.broker(), &history, &image), image));
+    let (mut images, mut checked) = (0, 0);
+    let mut generations = BTreeSet::new();
+    let deadline = Instant::now() + 2 * LONG;
+    // Until there were images from before and from after a checkpoint, which comes after 16 MB of changes.
+    while images < IMAGES || checked < LEAST_CHECKED || generations.len() < 2 {
+        assert!(Instant::now() < deadline, "no checkpoint, {images} images");
+        crew.live(LONGEST_PAUSE.mul_f64(random.f64())).await;
+        let image = take(&place, &copy);
+        let stored = stored(&copy).await;
+        let lost: Vec<_> = image.wanted.difference(&stored).take(10).collect();
+        assert!(lost.is_empty(), "{} lacks {lost:?}", copy.display());
+        images += 1;
+        checked += image.wanted.len();
+        generations.insert(image.generation);
     }
-    publisher.kill_9().await.unwrap();
-    let mut most = 0;
-    for (confirmed, image) in images {
-        println!(
-            "{} db {} wal {} confirmed {}",
-            image.display(),
-            fs::metadata(&image).unwrap().len(),
-            fs::metadata(log_of(&image)).unwrap().len(),
-            confirmed.len()
-        );
-        let stored = stored(&image).await;
-        let lost: Vec<_> = confirmed.difference(&stored).take(10).collect();
-        assert!(lost.is_empty(), "{} lacks {lost:?}", image.display());
-        most = most.max(confirmed.len());
-    }
-    assert!(most > 500, "only {most} messages were confirmed");
+    println!(
+        "{images} images with {checked} messages, {} generations of the log",
+        generations.len()
+    );
 }
 
-/// Lets the publisher go on for so long.
-async fn live(publisher: &mut Process, moment: Duration) {
-    let ended = publisher.wait(moment).await;
-    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Timeout);
-}
-
-/// Copies the file and its log, and returns what was confirmed before the copy began.
-fn take(file: &Path, history: &Path, image: &Path) -> BTreeSet<String> {
+/// Copies the file and its log.
+fn take(place: &Place, copy: &Path) -> Image {
+    let file = place.broker();
     loop {
-        let confirmed = confirmed(history);
-        let before = generation(&log_of(file));
-        fs::copy(file, image).unwrap();
-        fs::copy(log_of(file), log_of(image)).unwrap();
-        if generation(&log_of(file)) == before {
-            return confirmed;
+        let confirmed = confirmed(&place.history());
+        let generation = generation_of(&log_of(&file));
+        fs::copy(&file, copy).unwrap();
+        fs::copy(log_of(&file), log_of(copy)).unwrap();
+        if generation_of(&log_of(&file)) == generation {
+            let handled = handled(&place.history());
+            let wanted = confirmed.difference(&handled).cloned().collect();
+            return Image { generation, wanted };
         }
     }
 }
@@ -96,20 +102,29 @@ fn log_of(file: &Path) -> PathBuf {
 }
 
 /// The part of the log's header that changes when it is started anew: the number of the checkpoint and two salts.
-fn generation(log: &Path) -> Vec<u8> {
+fn generation_of(log: &Path) -> Vec<u8> {
     let mut header = Vec::new();
     let file = fs::File::open(log).unwrap();
     file.take(24).read_to_end(&mut header).unwrap();
     header
 }
 
-fn confirmed(history: &Path) -> BTreeSet<String> {
-    let history = History::load([history]).unwrap();
-    let confirmed = history.events().iter().filter_map(|event| match event {
-        Event::Confirmed { id } => Some(id.clone()),
+fn confirmed(history: &History) -> BTreeSet<String> {
+    ids(history, |event| match event {
+        Event::Confirmed { id } => Some(id),
         _ => None,
-    });
-    confirmed.collect()
+    })
+}
+
+fn handled(history: &History) -> BTreeSet<String> {
+    ids(history, |event| match event {
+        Event::Handled { id, .. } => Some(id),
+        _ => None,
+    })
+}
+
+fn ids(history: &History, of: impl Fn(&Event) -> Option<&String>) -> BTreeSet<String> {
+    history.events().iter().filter_map(of).cloned().collect()
 }
 
 /// The messages in the queue of an image.
@@ -124,10 +139,12 @@ async fn stored(image: &Path) -> BTreeSet<String> {
     for _ in 0..waiting {
         let delivery = subscriber.next().await.unwrap().unwrap();
         stored.insert(number(&delivery.call().envelope.payload.bytes));
-        drop(delivery.settle(tidings::Settlement::Ack));
+        // Settled, so that the next ones come; nobody cares when.
+        drop(delivery.settle(Settlement::Ack));
     }
     drop(subscriber);
     transport.close(Deadline::NEVER).await.unwrap();
+    fs::remove_file(image).unwrap();
     stored
 }
 

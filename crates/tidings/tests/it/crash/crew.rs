@@ -13,6 +13,11 @@ use super::{
     place::{LONG, Place, rest},
 };
 
+/// Whether this system tells which process has which file open.
+pub(super) fn owners_are_known() -> bool {
+    Path::new("/proc/self/fd").exists()
+}
+
 /// Which processes die together.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Victims {
@@ -236,7 +241,7 @@ fn orders(
     }
 }
 
-/// Whether a process has a file open.
+/// Whether a process has a file open. Only Linux tells.
 fn has_open(process: Option<u32>, file: &Path) -> bool {
     let Some(process) = process else {
         return false;
