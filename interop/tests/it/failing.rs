@@ -1,9 +1,9 @@
 //! Handlers that fail as planned: how often they are called, and what the messages say about it.
 
 use serde_json::{Value, json};
-use tidings::{Address, Call, Envelope, Headers};
+use tidings::{Address, Call, Deadline, Envelope, Headers};
 
-use crate::bed::{AUDIT, Bed, KEY, MAIL, QUEUE, STORE, USER_CREATED};
+use crate::bed::{AUDIT, Bed, KEY, MAIL, PATIENCE, QUEUE, STORE, USER_CREATED};
 
 const QUICK: &[&str] = &["--retry-ttl", "40", "--main-ttl", "0"];
 
@@ -163,6 +163,8 @@ async fn poison_becomes_a_dead_letter_with_its_reason() {
 #[tokio::test]
 async fn consumers_share_the_work() {
     let bed = Bed::configured(QUICK).await;
+    // This process owns the file throughout: a change of owner repeats what others have under way.
+    let owner = bed.open().await;
     let options = ["--only", MAIL];
     let [one, two] = [bed.consumer(&options).await, bed.consumer(&options).await];
     let published = bed.publish(&[USER_CREATED; 60]).await;
@@ -196,4 +198,5 @@ async fn consumers_share_the_work() {
         .collect();
     assert!(published.iter().all(|id| seen.contains(id)), "none is lost");
     assert_eq!(seen.len(), 60, "and none is handled twice");
+    owner.close(Deadline::after(PATIENCE)).await.unwrap();
 }

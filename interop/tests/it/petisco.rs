@@ -40,6 +40,7 @@ impl Peer {
     fn ask(&self, arguments: &[&str], input: &str) -> Vec<String> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/peer.py");
         let mut child = Command::new(&self.0)
+            .args(["-W", "ignore"])
             .arg(script)
             .args(arguments)
             .stdin(Stdio::piped())
