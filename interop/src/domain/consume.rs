@@ -76,8 +76,7 @@ pub(crate) async fn run(
     let running = tokio::select! {
         running = server.start(router) => running?, // Cancel-safe: a start that is dropped has handled nothing.
         () = stop.requested() => { // Cancel-safe: it only looks at a flag.
-            seen.summary(options.expect)?;
-            return Ok(ExitCode::SUCCESS);
+            return nothing_seen(options);
         }
     };
     say_ready(&running)?;
@@ -94,6 +93,12 @@ pub(crate) async fn run(
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// The summary of a consumer that was ended before it was ready.
+pub(crate) fn nothing_seen(options: &Options) -> Result<ExitCode> {
+    Seen::new(Plan::default(), None).summary(options.expect)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn say_ready(running: &Running) -> Result<()> {

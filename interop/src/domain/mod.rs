@@ -73,7 +73,7 @@ pub(crate) async fn run(arguments: Arguments, stop: Stop) -> Result<ExitCode> {
     let url = arguments.url()?;
     let transport = tokio::select! {
         opened = tidings::open(&url) => opened?, // Cancel-safe: an unfinished opening has done nothing.
-        () = stop.requested() => return Ok(ExitCode::SUCCESS), // Cancel-safe: it only looks at a flag.
+        () = stop.requested() => return arguments.nothing_done(), // Cancel-safe: it only looks at a flag.
     };
     let done = arguments.act(Arc::clone(&transport), &stop).await;
     let closed = transport.close(Deadline::after(GRACE)).await;
@@ -105,6 +105,15 @@ impl Arguments {
             Action::Requeue(options) => {
                 requeue::run(&*transport, &self.domain().build()?, options, stop).await
             }
+        }
+    }
+
+    /// What is printed if the end comes before anything could begin.
+    fn nothing_done(&self) -> Result<ExitCode> {
+        match &self.action {
+            Action::Consume(options) => consume::nothing_seen(options),
+            Action::Requeue(_) => requeue::say(0),
+            Action::Configure(_) | Action::Clear | Action::Publish => Ok(ExitCode::SUCCESS),
         }
     }
 

@@ -39,6 +39,11 @@ pub(crate) async fn run(
     let redriven = redrive(transport, options.queue.as_str(), again)
         .await
         .with_context(|| format!("cannot requeue all of `{}`", options.queue))?;
-    output::json(&json!({ "requeued": redriven.moved }))?;
+    say(redriven.moved)
+}
+
+/// Prints how many messages were moved.
+pub(crate) fn say(moved: u64) -> Result<ExitCode> {
+    output::json(&json!({ "requeued": moved }))?;
     Ok(ExitCode::SUCCESS)
 }
