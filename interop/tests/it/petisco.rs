@@ -75,7 +75,9 @@ impl Peer {
             .iter()
             .map(|envelope| hex(&envelope.payload.bytes))
             .collect();
-        for (sent, again) in sent.iter().zip(self.ask(&["again"], &sent.join("\n"))) {
+        let again = self.ask(&["again"], &sent.join("\n"));
+        assert_eq!(again.len(), sent.len());
+        for (sent, again) in sent.iter().zip(again) {
             assert_eq!(text(sent), text(&again));
         }
         // And the content is what the lines asked for.
