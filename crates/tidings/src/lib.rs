@@ -33,7 +33,7 @@
 //! |---|---|---|
 //! | `domain` | yes | [`Domain`]: events and commands, one queue per subscriber, retries, dead letters, the store |
 //! | `embedded` | yes | the broker in the process: `embedded:` in memory, `embedded:PATH` durable in one file |
-//! | `testing` | no | [`testing`]: the real service in a test, in virtual time |
+//! | `testing` | no | the module `testing`: the real service in a test, in virtual time |
 
 /// The guide, compiled.
 #[cfg(all(doctest, feature = "testing"))]

@@ -1,3 +1,5 @@
+//! A broker in the process: in memory, or durable in one file that several processes share.
+//!
 #![doc = include_str!("docs.md")]
 //!
 //! # The code

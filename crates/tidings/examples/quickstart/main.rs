@@ -10,7 +10,8 @@ mod story;
 use std::{sync::Arc, time::Duration};
 
 use tidings::{
-    Call, Contract as _, Domain, Kind, RetryPolicy, Router, Server, Subscriber, domain, redrive,
+    Call, Client, Contract as _, Domain, Kind, RetryPolicy, Router, Server, Subscriber, domain,
+    redrive, transport::Transport,
 };
 
 use crate::{
@@ -25,70 +26,80 @@ async fn main() -> tidings::Result<()> {
         .retry_ttl(Duration::from_secs(4))
         .build()?;
     let transport = tidings::open("embedded:").await?;
-
-    story.tell(
-        "start",
-        "three subscribers of user.created, one of persist.user, and the store",
-    );
-    let router = Router::new()
-        .on("send_mail", send_mail)
-        .on("charge_card", charge_card)
-        .subscriber(
-            Subscriber::new("sync_crm")
-                .on(sync_crm)
-                .retry(RetryPolicy::new(1)),
-        )
-        .on("persist_user", persist_user)
-        .on("archive", archive)
-        .with_state(Arc::clone(&story));
     let server = Server::builder(Arc::clone(&transport), domain.clone())
-        .start(router)
+        .start(router(&story))
         .await?;
 
-    let client = server
-        .client()
-        .with_meta(serde_json::json!({ "correlation_id": "quickstart" }))?;
-    for email in ["ada@example.com", "bob@example.com"] {
-        story.tell(
-            "publish",
-            &format!("user.created for {email}: confirmed, so it is safe"),
-        );
-        client
-            .publish(&UserCreated {
-                email: email.into(),
-            })
-            .await?;
-        client
-            .send(&PersistUser {
-                email: email.into(),
-            })
-            .await?;
-    }
-
+    publish(&story, server.client()).await?;
     story
-        .wait_for("two dead letters", |counts| {
-            counts.dead_letters == 2 && counts.charged == 2
+        .wait_for("charged cards and dead letters", |counts| {
+            (counts.charged, counts.dead_letters) == (2, 2)
         })
         .await?;
-    story.tell("operator", "the CRM is back: redriving its dead letters");
-    story.repair_the_crm();
-    let queue = domain
-        .names()
-        .queue(Kind::Event, 1, UserCreated::NAME, "sync_crm")?;
-    let dead_letters = domain::names::dead_letter(&queue);
-    let again = |dead_letter: &Call| {
-        story.tell_reason(dead_letter);
-        domain::redrive(dead_letter).ok()
-    };
-    let redriven = redrive(&*transport, dead_letters, again).await?;
-    story.tell(
-        "operator",
-        &format!("{} messages are in their queue again", redriven.moved),
-    );
+    redrive_the_crm(&story, &domain, &*transport).await?;
     story
         .wait_for("both in the CRM", |counts| counts.synced == 2)
         .await?;
 
     server.drain(Duration::from_secs(5)).await;
     story.end()
+}
+
+/// Who receives what. The names become part of the queues' names.
+fn router(story: &Arc<Story>) -> Router {
+    story.tell(
+        "start",
+        "three subscribers of user.created, one of persist.user, and the store",
+    );
+    let sync_crm = Subscriber::new("sync_crm")
+        .on(sync_crm)
+        .retry(RetryPolicy::new(1));
+    Router::new()
+        .on("send_mail", send_mail)
+        .on("charge_card", charge_card)
+        .subscriber(sync_crm)
+        .on("persist_user", persist_user)
+        .on("archive", archive)
+        .with_state(Arc::clone(story))
+}
+
+/// Two users sign up: an event that states it and a command that has it written down.
+async fn publish(story: &Story, client: &Client) -> tidings::Result<()> {
+    let client = client.with_meta(serde_json::json!({ "correlation_id": "quickstart" }))?;
+    for email in ["ada@example.com", "bob@example.com"].map(String::from) {
+        story.tell(
+            "publish",
+            &format!("{email} signed up: confirmed, so it is safe"),
+        );
+        client
+            .publish(&UserCreated {
+                email: email.clone(),
+            })
+            .await?;
+        client.send(&PersistUser { email }).await?;
+    }
+    Ok(())
+}
+
+/// What an operator does once the cause is mended: the dead letters go back to where they came from.
+async fn redrive_the_crm(
+    story: &Story,
+    domain: &Domain,
+    transport: &dyn Transport,
+) -> tidings::Result<()> {
+    story.tell("operator", "the CRM is back: redriving its dead letters");
+    story.repair_the_crm();
+    let queue = domain
+        .names()
+        .queue(Kind::Event, 1, UserCreated::NAME, "sync_crm")?;
+    let again = |dead_letter: &Call| {
+        story.tell_reason(dead_letter);
+        domain::redrive(dead_letter).ok()
+    };
+    let redriven = redrive(transport, domain::names::dead_letter(&queue), again).await?;
+    story.tell(
+        "operator",
+        &format!("{} messages are in their queue again", redriven.moved),
+    );
+    Ok(())
 }

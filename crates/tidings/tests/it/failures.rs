@@ -106,7 +106,7 @@ async fn jitter_shortens_waits_and_never_lengthens_them() {
 #[tokio::test(start_paused = true)]
 async fn a_fatal_failure_becomes_a_dead_letter_at_once() {
     async fn refuse(_event: UserCreated) -> Result<(), HandlerError> {
-        Ok("x".parse::<u32>().map(drop).or_fatal()?)
+        "x".parse::<u32>().map(drop).or_fatal()
     }
     let test = start(Router::new().on("refuse", refuse)).await;
     publish(&test, 1).await.unwrap();
@@ -179,7 +179,7 @@ async fn a_panic_counts_as_a_failure() {
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_takes_too_long_counts_as_a_failure() {
     async fn hang(_event: UserCreated) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
     let subscriber = Subscriber::new("hang")
         .on(hang)

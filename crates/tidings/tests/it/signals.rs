@@ -1,8 +1,8 @@
 //! SIGTERM drains a service, a second one does not wait. With real processes and real signals.
 
-use std::{env, path::Path, time::Duration};
+use std::{env, path::Path, sync::Arc, time::Duration};
 
-use tidings::{Origin, Router, Server, State, Subscriber};
+use tidings::{Origin, Router, Server, State, Subscriber, transport::Transport};
 use tidings_testkit::process::Process;
 
 use crate::world::{Folder, UserCreated, domain};
@@ -10,39 +10,56 @@ use crate::world::{Folder, UserCreated, domain};
 const ROLE: &str = "TIDINGS_TEST_SIGNALS";
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// How long the handler of a child works: to its end if the server waits.
-#[derive(Clone, Copy)]
-struct Work(Duration);
+/// What the handler of a child does.
+#[derive(Clone)]
+enum Work {
+    /// Goes on until its server has stopped receiving, and then finishes.
+    UntilDraining(Arc<dyn Transport>),
+    /// Never ends by itself.
+    ForEver,
+    /// Ends at once.
+    Nothing,
+}
 
-#[expect(clippy::print_stdout, reason = "the parent reads it")]
 async fn work(State(work): State<Work>, origin: Origin, _event: UserCreated) {
     println!("begin redelivered={}", origin.redelivered);
-    tokio::time::sleep(work.0).await;
+    match work {
+        Work::UntilDraining(transport) => until_consumers(&*transport, 0).await,
+        Work::ForEver => std::future::pending().await,
+        Work::Nothing => {}
+    }
     println!("end");
 }
 
-/// The child: serves one file until it is told to end.
+/// The child: serves one file until it is told to end. Failing is how it ends with an error.
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the parent says in the environment what it wants"
+)]
 fn child_process() {
     let Ok(role) = env::var(ROLE) else { return };
-    let (seconds, file) = role.split_once(':').unwrap();
-    let time = Duration::from_secs(seconds.parse().unwrap());
+    let (work_of_child, file) = role.split_once(':').unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
     let served = runtime.block_on(async {
         let transport = tidings::open(&format!("embedded:{file}")).await?;
-        let router = Router::new()
-            .subscriber(Subscriber::new("work").on(work).concurrency(1))
-            .with_state(Work(time));
+        let state = match work_of_child {
+            "until-draining" => Work::UntilDraining(Arc::clone(&transport)),
+            "for-ever" => Work::ForEver,
+            _ => Work::Nothing,
+        };
+        let subscriber = Subscriber::new("work").on(work).concurrency(1);
+        let router = Router::new().subscriber(subscriber).with_state(state);
         Server::builder(transport, domain()).run(router).await
     });
-    std::process::exit(i32::from(served.is_err()));
+    served.unwrap();
 }
 
-fn serve(seconds: u64, file: &Path) -> Process {
-    let role = format!("{seconds}:{}", file.display());
+fn serve(work: &str, file: &Path) -> Process {
+    let role = format!("{work}:{}", file.display());
     let arguments = ["--exact", "signals::child_process", "--nocapture"];
     Process::spawn(env::current_exe().unwrap(), arguments, &[(ROLE, &role)]).unwrap()
 }
@@ -75,7 +92,7 @@ async fn publish(file: &Path, count: u32) {
 async fn sigterm_lets_the_handler_finish_and_ends_well() {
     let folder = Folder::new("drain");
     let file = folder.file("broker.db");
-    let mut child = serve(1, &file);
+    let mut child = serve("until-draining", &file);
     wait_until_serving(&file).await;
     publish(&file, 1).await;
     child
@@ -91,7 +108,7 @@ async fn sigterm_lets_the_handler_finish_and_ends_well() {
 async fn a_second_signal_does_not_wait_and_loses_nothing() {
     let folder = Folder::new("abort");
     let file = folder.file("broker.db");
-    let mut hanging = serve(3_600, &file);
+    let mut hanging = serve("for-ever", &file);
     wait_until_serving(&file).await;
     publish(&file, 1).await;
     hanging
@@ -103,7 +120,7 @@ async fn a_second_signal_does_not_wait_and_loses_nothing() {
     hanging.terminate().await.unwrap();
     assert!(!hanging.wait(WITHIN).await.unwrap().success());
 
-    let mut next = serve(0, &file);
+    let mut next = serve("nothing", &file);
     next.line_starting("begin redelivered=true", WITHIN)
         .await
         .unwrap();
@@ -113,18 +130,26 @@ async fn a_second_signal_does_not_wait_and_loses_nothing() {
 
 /// Resolves once the child consumes its queue.
 async fn wait_until_serving(file: &Path) {
-    until_consumers(file, 1).await;
+    watch(file, 1).await;
 }
 
 /// Resolves once the child has stopped consuming although its handler is still at work.
 async fn wait_until_draining(file: &Path) {
-    until_consumers(file, 0).await;
+    watch(file, 0).await;
 }
 
-async fn until_consumers(file: &Path, wanted: u32) {
+async fn watch(file: &Path, consumers: u32) {
     let transport = tidings::open(&format!("embedded:{}", file.display()))
         .await
         .unwrap();
+    until_consumers(&*transport, consumers).await;
+    transport
+        .close(tidings::Deadline::after(WITHIN))
+        .await
+        .unwrap();
+}
+
+async fn until_consumers(transport: &dyn Transport, wanted: u32) {
     let queue = [crate::world::queue("work").into()];
     let reached = async {
         loop {
@@ -136,8 +161,4 @@ async fn until_consumers(file: &Path, wanted: u32) {
         }
     };
     tokio::time::timeout(WITHIN, reached).await.unwrap();
-    transport
-        .close(tidings::Deadline::after(WITHIN))
-        .await
-        .unwrap();
 }
