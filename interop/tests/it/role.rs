@@ -20,8 +20,10 @@ pub(crate) struct Role {
 
 impl Role {
     pub(crate) fn start(mut command: Command) -> Self {
-        // Logs go where the test's go: a pipe that nobody reads would fill up.
+        // Its error goes where the test's goes: a pipe that nobody reads would fill up. Failures that are logged
+        // are wanted here.
         command.stdin(Stdio::piped()).stderr(Stdio::inherit());
+        command.env("RUST_LOG", "off");
         let mut child = command.spawn().unwrap();
         let output = child.stdout.take().unwrap();
         Self {

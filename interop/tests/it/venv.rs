@@ -25,6 +25,7 @@ pub(crate) fn python(requirement: &str) -> Result<PathBuf, String> {
         "install",
         "--quiet",
         "--disable-pip-version-check",
+        "--no-compile",
     ];
     run(Command::new(&python).args(pip).arg(requirement))?;
     fs::write(&marker, requirement).map_err(|error| error.to_string())?;
