@@ -140,7 +140,7 @@ impl From<bool> for HeaderValue {
 }
 
 /// Header names and values, in the order they were set. An empty one holds no memory.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Default, PartialEq)]
 pub struct Headers(Vec<(Cow<'static, str>, HeaderValue)>);
 
 impl Headers {
@@ -217,6 +217,16 @@ impl Headers {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Clone for Headers {
+    fn clone(&self) -> Self {
+        // Most messages have none and are cloned several times on their way; an empty `Vec` has its price.
+        if self.is_empty() {
+            return Self::new();
+        }
+        Self(self.0.clone())
     }
 }
 

@@ -48,10 +48,9 @@ impl Worker {
             let mut turn = Some(first);
             while let Some(now) = turn {
                 let key = self.handle(&mut stack, now).await;
-                turn = if self.tasks.is_stopping() {
-                    None
-                } else {
-                    self.order.next(key)
+                turn = match key {
+                    Some(_) if !self.tasks.is_stopping() => self.order.next(key),
+                    _ => None,
                 };
             }
         }

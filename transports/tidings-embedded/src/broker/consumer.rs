@@ -3,7 +3,7 @@
 //! Consumers pull: a message stays in its queue until a consumer that is really polling takes it, so what a
 //! slow consumer has not seen yet still expires, still goes to others, and is not marked as redelivered.
 
-use std::task::Waker;
+use std::{mem, task::Waker};
 
 use tidings_core::Error;
 
@@ -53,6 +53,11 @@ impl Wakers {
         } else {
             self.rest.extend(waker);
         }
+    }
+
+    /// Takes them out; `None`, the usual case, if there are none.
+    pub(crate) fn take(&mut self) -> Option<Self> {
+        self.first.is_some().then(|| mem::take(self))
     }
 
     pub(crate) fn wake(self) {

@@ -23,7 +23,7 @@ pub(crate) mod state;
 mod unsettled;
 
 use std::{
-    fmt, mem,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
 };
@@ -262,9 +262,11 @@ impl Shared {
                 let starts = Handle::try_current().is_ok() && state.timers.claim();
                 arm = if starts { Arm::Start } else { Arm::Nothing };
             }
-            (result, mem::take(&mut state.wakers), arm)
+            (result, state.wakers.take(), arm)
         };
-        wakers.wake();
+        if let Some(wakers) = wakers {
+            wakers.wake();
+        }
         match arm {
             Arm::Nothing => {}
             Arm::Wake => self.alarm.wake(),
