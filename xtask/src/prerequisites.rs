@@ -1,5 +1,7 @@
 //! What a machine needs besides Rust: a C compiler for the bundled SQLite, and Python for the interop tests.
 
+use std::process::{Command, Stdio};
+
 use anyhow::{Result, bail};
 
 use crate::{debian, environment, runner::Runner};
@@ -19,7 +21,21 @@ pub(crate) fn check(runner: &Runner) -> Result<()> {
     if !exists("python3") {
         bail!("there is no `python3`, which some tests run: install Python 3");
     }
-    Ok(())
+    python_environments(runner)
+}
+
+/// The interop tests install Python packages into an environment of their own; Debian packs what makes one apart.
+/// Elsewhere those tests say themselves that they are skipped, and why.
+fn python_environments(runner: &Runner) -> Result<()> {
+    let made = Command::new("python3")
+        .args(["-c", "import ensurepip, venv"])
+        .stderr(Stdio::null())
+        .status();
+    if made.is_ok_and(|status| status.success()) || !debian::can_install() {
+        return Ok(());
+    }
+    println!("Python cannot make environments: installing python3-venv");
+    debian::install(runner, &["python3-venv"])
 }
 
 /// Whether a command can be run: its first word, because `CC` may carry arguments.
