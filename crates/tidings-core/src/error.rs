@@ -13,7 +13,8 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// What failed, in which class, and because of what.
 ///
 /// `Display` names the thing, the cause that Tidings knows and the next step, and never prints the source:
-/// log the chain once, where it is handled (see [`Error::chain`]).
+/// log the chain once, where it is handled (see [`Error::chain`]). `Debug` is the chain and the class in one line,
+/// so a `main` that returns an error says what to do.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -217,8 +218,13 @@ impl fmt::Display for Error {
     }
 }
 
+/// The whole chain and the class in one line, because that is what `main` and `expect` show to people.
+/// `{:#?}` shows every field.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return write!(f, "{} ({})", self.chain(), self.kind().as_str());
+        }
         f.debug_struct("Error")
             .field("kind", &self.0.kind)
             .field("outcome", &self.0.outcome)
@@ -260,6 +266,16 @@ mod tests {
             "cannot publish to `store`: cannot write page 7: no space left"
         );
         assert_eq!(Error::new(ErrorKind::Full, "full").chain(), "full");
+    }
+
+    #[test]
+    fn what_main_shows_is_a_line_for_people() {
+        assert_eq!(
+            format!("{:?}", layered()),
+            "cannot publish to `store`: cannot write page 7: no space left (unconfirmed)"
+        );
+        let fields = format!("{:#?}", layered());
+        assert!(fields.contains("outcome: Retry"), "{fields}");
     }
 
     #[test]
