@@ -66,7 +66,8 @@ impl Embedded {
     ///
     /// # Errors
     /// [`Corrupt`](tidings_core::ErrorKind::Corrupt) if the file is damaged, not ours or newer than this program; it is
-    /// left as it is. [`Unavailable`](tidings_core::ErrorKind::Unavailable) if it or its owner cannot be reached.
+    /// left as it is. [`Unavailable`](tidings_core::ErrorKind::Unavailable) if it or its owner cannot be reached,
+    /// [`Denied`](tidings_core::ErrorKind::Denied) if this process may not write beside it.
     pub async fn open(config: impl Into<EmbeddedConfig>) -> Result<Self> {
         match config.into() {
             EmbeddedConfig::Memory => Ok(Self::memory()),

@@ -47,14 +47,16 @@ impl Place {
     /// Takes the lock if nobody holds it.
     pub(super) fn try_own(&self) -> Result<Option<Lock>> {
         let denied = |source: io::Error| {
-            Error::new(
-                ErrorKind::Unavailable,
-                format!(
-                    "cannot lock `{}`: every process that uses the file must be able to write it",
-                    self.lock.display()
-                ),
-            )
-            .with_source(source)
+            // Not worth waiting for: it is somebody's decision.
+            let kind = match source.kind() {
+                io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+                _ => ErrorKind::Unavailable,
+            };
+            let context = format!(
+                "cannot lock `{}`: every process that uses the file must be able to write it and its folder",
+                self.lock.display()
+            );
+            Error::new(kind, context).with_source(source)
         };
         let file = OpenOptions::new()
             .read(true)
