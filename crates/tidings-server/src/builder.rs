@@ -33,7 +33,7 @@ use crate::{
 /// How many messages of one queue are handled at a time unless a subscriber says otherwise.
 const CONCURRENCY: u16 = 16;
 
-/// How long a drain waits for handlers unless said otherwise.
+/// How long a signal's drain waits for handlers unless said otherwise.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// Settings of a [`Server`](crate::Server). Made by [`Server::builder`](crate::Server::builder).
@@ -124,7 +124,7 @@ impl<L> ServerBuilder<L> {
         self
     }
 
-    /// Waits this long for handlers to finish when the server drains; 30 seconds unless set.
+    /// Waits this long for handlers to finish when a signal drains the server; 30 seconds unless set.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -204,7 +204,8 @@ impl<L> ServerBuilder<L> {
         self.services.insert(client.clone());
         let services = Arc::new(std::mem::take(&mut self.services));
         let tasks = Tasks::new();
-        let running = Running::new(client, tasks.clone(), Arc::clone(&self.transport));
+        let transport = Arc::clone(&self.transport);
+        let running = Running::new(client, tasks.clone(), transport, self.grace);
         let start = |(route, attachment): (Route, Arc<Attachment>)| {
             self.start_one(&route, &attachment, &publisher, &services, &tasks)
         };

@@ -47,22 +47,41 @@ impl<L> ServerBuilder<L> {
     {
         // Listen before starting: a signal during the start must not kill the process half-way.
         let mut signals = Signals::listen()?;
-        let (grace, transport) = (self.grace, Arc::clone(&self.transport));
         let running = tokio::select! {
             running = self.start(router) => running?,
             signal = signals.next() => return Err(interrupted(signal)),
         };
+        running.until(signals).await
+    }
+}
+
+impl Running {
+    /// Waits for SIGTERM or SIGINT, drains, and closes the transport: the second half of
+    /// [`ServerBuilder::run`], for services that need the server itself before or meanwhile. A signal that
+    /// comes before this is called ends the process at once; nothing is lost by that.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`] if handlers had to be ended at the end of the grace period or by a second signal.
+    ///
+    /// # Cancel safety
+    /// Yes: the server goes on as it is.
+    pub async fn until_signal(&self) -> Result<()> {
+        self.until(Signals::listen()?).await
+    }
+
+    async fn until(&self, mut signals: Signals) -> Result<()> {
+        let grace = self.grace();
         info!("ready");
         let signal = signals.next().await;
         info!(signal, ?grace, "draining; a second signal does not wait");
         let drained = tokio::select! {
-            drained = running.drain(grace) => drained,
+            drained = self.drain(grace) => drained,
             signal = signals.next() => {
                 warn!(signal, "ended by a second signal; unfinished messages come again");
-                running.abort()
+                self.abort()
             }
         };
-        transport.close(Deadline::after(grace)).await?;
+        self.transport().close(Deadline::after(grace)).await?;
         drained.into_result()
     }
 }

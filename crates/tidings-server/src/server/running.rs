@@ -24,6 +24,7 @@ pub struct Running {
     tasks: Tasks,
     transport: Arc<dyn Transport>,
     subscriptions: Vec<Handle>,
+    grace: Duration,
     draining: AtomicBool,
 }
 
@@ -45,12 +46,18 @@ impl Drained {
 }
 
 impl Running {
-    pub(crate) fn new(client: Client, tasks: Tasks, transport: Arc<dyn Transport>) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        tasks: Tasks,
+        transport: Arc<dyn Transport>,
+        grace: Duration,
+    ) -> Self {
         Self {
             client,
             tasks,
             transport,
             subscriptions: Vec::new(),
+            grace,
             draining: AtomicBool::new(false),
         }
     }
@@ -58,6 +65,11 @@ impl Running {
     pub(crate) fn with_subscriptions(mut self, subscriptions: Vec<Handle>) -> Self {
         self.subscriptions = subscriptions;
         self
+    }
+
+    /// How long a drain waits for handlers unless said otherwise.
+    pub(crate) fn grace(&self) -> Duration {
+        self.grace
     }
 
     /// Resolves once every subscription has been tried.
@@ -71,7 +83,8 @@ impl Running {
         .await;
     }
 
-    /// A client that publishes through this server's transport.
+    /// A client that publishes through this server's transport, or through what
+    /// [`publish_through`](crate::ServerBuilder::publish_through) has put around it.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
