@@ -29,17 +29,33 @@
 //! # }
 //! ```
 //!
+//! # Where to look
+//!
+//! | to | see |
+//! |---|---|
+//! | write a message | [`Event`](macro@Event), [`Command`](macro@Command) |
+//! | write a handler | [`Router`], [`Subscriber`], [`State`], [`Metadata`], [`HandlerError`] |
+//! | say how failures are treated | [`RetryPolicy`], [`Outcome`], [`redrive`] |
+//! | run handlers | [`Server`], [`server::ServerBuilder`], [`Running`], [`Health`] |
+//! | publish | [`Client`], [`fallback`] |
+//! | choose names and TTLs of queues | [`Domain`], [`domain`] |
+//! | choose where messages live | [`open`], [`embedded`] |
+//! | test | the module `testing` |
+//! | extend | [`extract`], [`layers`], [`convention`], [`transport`] |
+//!
+//! The root holds what most services name; everything else is in the modules. The last row of the table is for
+//! those who implement something: it may change in minor versions before 1.0. The guide, page by page, is in the
+//! repository under `docs/guide/`.
+//!
+//! # Features
+//!
 //! | feature | default | what it brings |
 //! |---|---|---|
 //! | `domain` | yes | [`Domain`]: events and commands, one queue per subscriber, retries, dead letters, the store |
 //! | `embedded` | yes | the broker in the process: `embedded:` in memory, `embedded:PATH` durable in one file |
 //! | `testing` | no | the module `testing`: the real service in a test, in virtual time |
 
-/// The guide, compiled.
-#[cfg(all(doctest, feature = "testing"))]
-#[doc = include_str!("../../../docs/guide.md")]
-pub mod guide {}
-
+mod pages;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transports;
@@ -48,16 +64,10 @@ mod transports;
 pub use tidings_client::{Client, Publishing, fallback};
 #[doc(inline)]
 pub use tidings_core::{
-    Address, AnyMessage, Call, Command, Completion, Contract, Deadline, Envelope, Error, ErrorKind,
-    Event, Fault, FaultCode, HandlerError, Headers, Kind, Metadata, Outcome, Payload, Reply,
-    Result, Settlement,
-    call::Origin,
-    clock::{self, Timestamp},
-    contract, convention, extract,
-    handler_error::ResultExt,
-    headers, metric,
-    retry_policy::RetryPolicy,
-    schema, tasks, topology, transport,
+    Address, AnyMessage, Call, Command, Contract, Deadline, Envelope, Error, ErrorKind, Event,
+    HandlerError, Headers, Kind, Metadata, Outcome, Reply, Result, Settlement, call::Origin, clock,
+    contract, handler_error::ResultExt, headers, metric, retry_policy::RetryPolicy, schema, tasks,
+    topology,
 };
 #[cfg(feature = "domain")]
 #[doc(inline)]
@@ -68,10 +78,48 @@ pub use tidings_embedded as embedded;
 #[doc(inline)]
 pub use tidings_layers as layers;
 #[doc(inline)]
-pub use tidings_router::{FromState, Handler, OrderKey, Router, State, Subscriber};
+pub use tidings_router::{FromState, OrderKey, Router, State, Subscriber};
 #[doc(inline)]
-pub use tidings_server::{
-    Drained, Health, Redriven, Running, Server, ServerBuilder, SubscriptionState, redrive,
-};
+pub use tidings_server::{self as server, Health, Running, Server, redrive};
 
 pub use crate::transports::{open, transports};
+
+/// What a handler may ask for and return; write an extractor of your own with [`FromCall`](extract::FromCall).
+pub mod extract {
+    #[doc(inline)]
+    pub use tidings_core::{
+        extensions::Extensions,
+        extract::{FromCall, Scope},
+        message::FromMessage,
+    };
+    #[doc(inline)]
+    pub use tidings_router::{Handler, Respond};
+}
+
+/// How messages are named, wrapped and retried, apart from what carries them: the trait to implement for a wire of your own.
+///
+/// [`Domain`](crate::Domain) is such a convention. One runs over every transport whose capabilities suffice.
+pub mod convention {
+    #[doc(inline)]
+    pub use tidings_core::{
+        codec::Format,
+        convention::{Attachment, Convention, Failed, Fate, Interest, Opened, Outgoing, Plan},
+    };
+}
+
+/// The way in and out: what to implement for a broker of your own, and what its messages are made of.
+///
+/// Copy `transports/tidings-embedded` of the repository, keep its file names, and run the conformance suite of
+/// `tidings-testkit` until it is green. [`transports`](crate::transports) takes the scheme of its URLs.
+pub mod transport {
+    #[doc(inline)]
+    pub use tidings_core::{
+        Acker, Completion, Delivery, Payload, Properties,
+        acker::Settle,
+        properties::Fields,
+        transport::{
+            BoxFuture, Capabilities, Capability, Publisher, QueueStatus, Registry, Subscriber,
+            Subscription, Transport, redact,
+        },
+    };
+}

@@ -6,11 +6,11 @@ use std::sync::{
 };
 
 use tidings::{
-    Call, Client, Completion, Error, ErrorKind, Router, Server, State, Subscriber,
+    Call, Client, Error, ErrorKind, Router, Server, State, Subscriber,
     embedded::Embedded,
     fallback::{FallbackPublisher, FileSpool, QueueSpool, Spool},
     tasks::Tasks,
-    transport::{Publisher, Transport},
+    transport::{Completion, Publisher, Transport},
 };
 
 use crate::world::{Folder, Log, UserCreated, domain};

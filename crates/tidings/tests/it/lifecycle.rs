@@ -3,8 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use tidings::{
-    ErrorKind, Origin, Router, Server, State, Subscriber, SubscriptionState, embedded::Embedded,
-    topology::Queue, topology::Topology,
+    ErrorKind, Origin, Router, Server, State, Subscriber,
+    embedded::Embedded,
+    server::SubscriptionState,
+    topology::{Queue, Topology},
 };
 use tokio::sync::Semaphore;
 
