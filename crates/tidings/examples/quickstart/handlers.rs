@@ -68,13 +68,13 @@ pub(crate) async fn sync_crm(
     }
     let last = headers.int(headers::REDELIVERY_COUNT) == Some(1);
     let next = if last {
-        "no attempt left: a dead letter, with this reason"
+        "no attempt left, so it becomes a dead letter"
     } else {
         "comes again in 4 s"
     };
     story.tell(
         "sync_crm",
-        &format!("{}: the CRM is down: {next}", event.email),
+        &format!("the CRM is down for {}: {next}", event.email),
     );
     story.count(|counts| counts.dead_letters += u32::from(last));
     Err(io::Error::other("the CRM is down for maintenance").into())

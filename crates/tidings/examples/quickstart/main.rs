@@ -66,17 +66,15 @@ fn router(story: &Arc<Story>) -> Router {
 /// Two users sign up: an event that states it and a command that has it written down.
 async fn publish(story: &Story, client: &Client) -> tidings::Result<()> {
     let client = client.with_meta(serde_json::json!({ "correlation_id": "quickstart" }))?;
-    for email in ["ada@example.com", "bob@example.com"].map(String::from) {
+    for user in ["ada@example.com", "bob@example.com"] {
+        let email = user.to_owned();
+        client.publish(&UserCreated { email }).await?;
+        let email = user.to_owned();
+        client.send(&PersistUser { email }).await?;
         story.tell(
             "publish",
-            &format!("{email} signed up: confirmed, so it is safe"),
+            &format!("{user} signed up: event and command are confirmed, so they are safe"),
         );
-        client
-            .publish(&UserCreated {
-                email: email.clone(),
-            })
-            .await?;
-        client.send(&PersistUser { email }).await?;
     }
     Ok(())
 }
