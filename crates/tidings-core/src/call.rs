@@ -1,16 +1,28 @@
 //! A message on its way to a handler, on either shore.
 
-use std::sync::Arc;
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 use crate::{Address, Deadline, Envelope, extensions::Extensions};
 
-/// What every layer and every handler receives. Cloning is cheap: the payload is shared.
+/// What every layer and every handler receives. Cloning it copies a pointer to the message, so a layer may keep a
+/// clone for the case of a failure.
+///
+/// The [`Message`] is read and changed through the call; a change of a shared message makes a copy first:
+///
+/// ```
+/// use tidings_core::{Address, Call, Envelope};
+///
+/// let call = Call::new(Address::queue("store"), Envelope::new("{}"));
+/// let mut copy = call.clone();
+/// copy.envelope.headers.set("attempt", 2);
+/// assert!(call.envelope.headers.is_empty());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Where it goes, or on arrival where it was sent to.
-    pub address: Address,
-    /// What travels.
-    pub envelope: Envelope,
+    message: Arc<Message>,
     /// How it arrived; `None` for a call that has not been delivered.
     pub origin: Option<Origin>,
     /// When whoever waits for it stops waiting.
@@ -19,6 +31,15 @@ pub struct Call {
     pub mandatory: bool,
     /// What layers tell one another.
     pub extensions: Extensions,
+}
+
+/// An envelope and where it goes: what a call is about and what a queue keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Where it goes, or on arrival where it was sent to.
+    pub address: Address,
+    /// What travels.
+    pub envelope: Envelope,
 }
 
 /// How a call arrived.
@@ -34,14 +55,31 @@ impl Call {
     /// An envelope for an address, without a deadline.
     #[must_use]
     pub fn new(address: Address, envelope: Envelope) -> Self {
+        Self::of(Arc::new(Message { address, envelope }))
+    }
+
+    /// A shared message, without a deadline.
+    #[must_use]
+    pub fn of(message: Arc<Message>) -> Self {
         Self {
-            address,
-            envelope,
+            message,
             origin: None,
             deadline: Deadline::NEVER,
             mandatory: true,
             extensions: Extensions::default(),
         }
+    }
+
+    /// The message, shared.
+    #[must_use]
+    pub fn message(&self) -> &Arc<Message> {
+        &self.message
+    }
+
+    /// The message, without the call around it.
+    #[must_use]
+    pub fn into_message(self) -> Arc<Message> {
+        self.message
     }
 
     /// Marks the call as delivered.
@@ -70,5 +108,19 @@ impl Call {
         self.origin
             .as_ref()
             .is_some_and(|origin| origin.redelivered)
+    }
+}
+
+impl Deref for Call {
+    type Target = Message;
+
+    fn deref(&self) -> &Message {
+        &self.message
+    }
+}
+
+impl DerefMut for Call {
+    fn deref_mut(&mut self) -> &mut Message {
+        Arc::make_mut(&mut self.message)
     }
 }

@@ -177,7 +177,7 @@ impl Bed {
             let next = timeout(PATIENCE, subscriber.next()).await;
             let (call, acker) = next.expect("a message in time").unwrap().unwrap().split();
             acker.settle(Settlement::Ack).await.unwrap();
-            taken.push(call.envelope);
+            taken.push(call.envelope.clone());
         }
         drop(subscriber);
         transport.close(Deadline::after(PATIENCE)).await.unwrap();

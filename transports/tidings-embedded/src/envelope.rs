@@ -363,8 +363,8 @@ mod tests {
         #[test]
         fn what_is_written_is_read(call in call()) {
             let read = decode(&encoded(&call)).unwrap();
-            prop_assert_eq!(read.address, call.address);
-            prop_assert_eq!(read.envelope, call.envelope);
+            prop_assert_eq!(&read.address, &call.address);
+            prop_assert_eq!(&read.envelope, &call.envelope);
             prop_assert_eq!(read.mandatory, call.mandatory);
         }
 

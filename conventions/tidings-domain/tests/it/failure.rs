@@ -273,9 +273,9 @@ fn a_dead_letter_says_why() {
         "a retry has no reason yet"
     );
 
-    call.envelope = first.envelope;
+    call.envelope = first.envelope.clone();
     let (second, _) = forwarded(recover(&attachment, &call, &ordinary_failure()));
-    call.envelope = second.envelope;
+    call.envelope = second.envelope.clone();
     let later = now() + Duration::from_secs(60);
     let error = ordinary_failure();
     let failed = Failed {

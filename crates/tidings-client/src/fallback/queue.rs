@@ -8,6 +8,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use tidings_core::{
     Address, Call, Completion, Delivery, Error, ErrorKind, HeaderValue, Settlement,
+    call::Message,
     error::Result,
     headers::{
         SPOOLED_EXCHANGE, SPOOLED_EXPIRATION, SPOOLED_KEY, SPOOLED_OPTIONAL, SPOOLED_TRANSIENT,
@@ -183,12 +184,11 @@ impl Spool for QueueSpool {
 
 /// The call as it lies in the queue.
 fn wrap(call: Call, queue: Arc<str>) -> Call {
-    let Call {
+    let mandatory = call.mandatory;
+    let Message {
         address,
         mut envelope,
-        mandatory,
-        ..
-    } = call;
+    } = Arc::unwrap_or_clone(call.into_message());
     let headers = &mut envelope.headers;
     headers.set(SPOOLED_EXCHANGE, address.exchange);
     headers.set(SPOOLED_KEY, address.key);

@@ -165,7 +165,7 @@ pub(super) async fn a_message_may_bring_its_own_expiration(on: &mut Trial) -> Ve
     let queue = Queue::new("q").with_dead_letter("", "dead");
     on.declare(Topology::new().queue(queue)).await?;
     let mut call = text_call(Address::queue("q"), "short");
-    call.envelope = call.envelope.with_properties(Fields {
+    call.envelope = call.envelope.clone().with_properties(Fields {
         expiration: Some(SOON),
         ..Fields::default()
     });

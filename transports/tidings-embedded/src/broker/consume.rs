@@ -145,7 +145,7 @@ impl State {
     }
 
     fn hand_out(&mut self, id: ConsumerId, queue_id: QueueId, entry: Entry) -> Handout {
-        let mut call = Call::new(entry.address.clone(), entry.envelope.clone());
+        let mut call = Call::of(Arc::clone(&entry.message));
         if let Some(queue) = self.queues.get_mut(&queue_id) {
             queue.unsettled += 1;
             call = call.with_origin(Arc::clone(&queue.settings.name), entry.redelivered);

@@ -1,18 +1,18 @@
 //! One message in one queue.
 
-use tidings_core::{Address, Envelope};
+use std::sync::Arc;
+
+use tidings_core::call::Message;
 
 use crate::broker::dead_letter::History;
 
-/// A message as its queue keeps it. Fan-out to several queues makes one entry each; they share the payload.
+/// A message as its queue keeps it. Fan-out to several queues makes one entry each; they share the message.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     /// Its position: unique in the broker and growing with every publish. Also its row in the journal.
     pub(crate) id: u64,
-    /// Where it was sent to.
-    pub(crate) address: Address,
-    /// What travels.
-    pub(crate) envelope: Envelope,
+    /// What travels, and where it was sent to.
+    pub(crate) message: Arc<Message>,
     /// When it expires, in milliseconds since the Unix epoch.
     pub(crate) expires_at: Option<i64>,
     /// Where it has died since it was published.

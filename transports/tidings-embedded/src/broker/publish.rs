@@ -1,5 +1,7 @@
 //! The way in: from a call to the queues that receive it.
 
+use std::sync::Arc;
+
 use tidings_core::{Call, Completion, Error};
 
 use crate::{
@@ -60,14 +62,14 @@ impl State {
         Completion::ready(Err(error))
     }
 
-    /// The usual case: the envelope moves into its only queue.
+    /// The usual case: one queue.
     fn store_one(
         &mut self,
         queue: QueueId,
         from: Option<(ProducerId, Sequence)>,
         call: Call,
     ) -> Completion {
-        let Some(entry) = self.entry(queue, call.address, call.envelope, None) else {
+        let Some(entry) = self.entry(queue, call.into_message(), None) else {
             return Completion::ready(Ok(()));
         };
         if self.journal.is_none() {
@@ -92,7 +94,7 @@ impl State {
     ) -> Completion {
         let mut rows = Vec::with_capacity(queues.len());
         for queue in queues {
-            let entry = self.entry(*queue, call.address.clone(), call.envelope.clone(), None);
+            let entry = self.entry(*queue, Arc::clone(call.message()), None);
             rows.extend(entry.map(|entry| (*queue, entry)));
         }
         let from = self.from(from);

@@ -152,15 +152,14 @@ impl Ready {
 
 #[cfg(test)]
 mod tests {
-    use tidings_core::{Address, Envelope};
+    use tidings_core::{Address, Call, Envelope};
 
     use super::*;
 
     fn entry(id: u64) -> Entry {
         Entry {
             id,
-            address: Address::queue("q"),
-            envelope: Envelope::default(),
+            message: Call::new(Address::queue("q"), Envelope::default()).into_message(),
             expires_at: None,
             history: None,
             stored: false,

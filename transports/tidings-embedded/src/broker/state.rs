@@ -10,7 +10,7 @@ use std::{
 };
 
 use foldhash::{HashMap, HashMapExt};
-use tidings_core::{Address, Completion, Envelope, Result, clock::Clock};
+use tidings_core::{Address, Completion, Result, call::Message, clock::Clock};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -140,11 +140,11 @@ impl State {
     pub(crate) fn entry(
         &mut self,
         queue: QueueId,
-        address: Address,
-        envelope: Envelope,
+        message: Arc<Message>,
         history: History,
     ) -> Option<Entry> {
         let queue = self.queues.get(&queue)?;
+        let envelope = &message.envelope;
         let lifetime = match (queue.settings.message_ttl, envelope.properties.expiration()) {
             (Some(queue), Some(own)) => Some(queue.min(own)),
             (queue, own) => queue.or(own),
@@ -156,8 +156,7 @@ impl State {
         });
         Some(Entry {
             id: self.next_id(),
-            address,
-            envelope,
+            message,
             expires_at,
             history,
             stored,
@@ -268,33 +267,37 @@ impl State {
             return Vec::new();
         };
         let name = Arc::clone(&queue.settings.name);
-        let key = to.key.as_ref().unwrap_or(&entry.address.key);
+        let key = to.key.as_ref().unwrap_or(&entry.message.address.key);
         let to = Address::new(Arc::clone(&to.exchange), Arc::clone(key));
         let targets = self.dead_letter_targets(&name, &to, reason);
         let Entry {
-            address,
-            mut envelope,
+            message,
             mut history,
             ..
         } = entry;
+        let mut envelope = message.envelope.clone();
         let time = self.clock.now_millis().div_euclid(1_000);
         dead_letter::bury(
             &mut envelope,
             &Death {
                 queue: &name,
                 reason,
-                address: &address,
+                address: &message.address,
                 time,
             },
         );
         dead_letter::note(&mut history, &name, reason);
+        let copy = Arc::new(Message {
+            address: to,
+            envelope,
+        });
         let mut rows = Vec::with_capacity(targets.len());
         for target in targets {
             if self.ends_cycle(target, &history, &name) {
                 continue;
             }
-            let copy = self.entry(target, to.clone(), envelope.clone(), history.clone());
-            rows.extend(copy.map(|copy| (target, copy)));
+            let entry = self.entry(target, Arc::clone(&copy), history.clone());
+            rows.extend(entry.map(|entry| (target, entry)));
         }
         rows
     }

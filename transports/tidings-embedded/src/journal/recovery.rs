@@ -122,7 +122,7 @@ fn queue(row: &Row<'_>) -> rusqlite::Result<(QueueId, topology::Queue, bool)> {
 
 fn arguments(bytes: Vec<u8>) -> rusqlite::Result<Headers> {
     let call = envelope::decode(&bytes.into()).map_err(|error| nonsense(5, error))?;
-    Ok(call.envelope.headers)
+    Ok(call.envelope.headers.clone())
 }
 
 fn binding(row: &Row<'_>) -> rusqlite::Result<(Arc<str>, QueueId, Arc<str>)> {
@@ -168,20 +168,20 @@ fn restore_messages(store: &Store, state: &mut State) -> Result<()> {
 fn message(row: &Row<'_>, last: &mut Address) -> rusqlite::Result<Result<Entry, Error>> {
     let head: Vec<u8> = row.get(5)?;
     let body: Vec<u8> = row.get(6)?;
-    let call = match envelope::decode(&head.into()) {
+    let mut call = match envelope::decode(&head.into()) {
         Ok(call) => call,
         Err(error) => return Ok(Err(error)),
     };
     // Neighbours usually went to the same address: share it.
-    if *last != call.address {
-        *last = call.address;
+    if *last == call.address {
+        call.address = last.clone();
+    } else {
+        *last = call.address.clone();
     }
-    let mut envelope = call.envelope;
-    envelope.payload.bytes = Bytes::from(body);
+    call.envelope.payload.bytes = Bytes::from(body);
     Ok(Ok(Entry {
         id: row.get::<_, i64>(0)?.cast_unsigned(),
-        address: last.clone(),
-        envelope,
+        message: call.into_message(),
         expires_at: row.get(2)?,
         history: None,
         stored: true,

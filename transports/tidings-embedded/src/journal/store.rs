@@ -244,14 +244,15 @@ impl Batch<'_> {
         let stored = rows.iter().filter(|(_, entry)| entry.stored);
         for (queue, entry) in stored {
             self.scratch.clear();
-            envelope::encode_head(&entry.address, &entry.envelope, false, self.scratch)
+            let message = &entry.message;
+            envelope::encode_head(&message.address, &message.envelope, false, self.scratch)
                 .map_err(unencodable)?;
             self.insert.execute(params![
                 entry.id.cast_signed(),
                 queue.0.cast_signed(),
                 entry.expires_at,
                 &self.scratch[..],
-                &entry.envelope.payload.bytes[..],
+                &message.envelope.payload.bytes[..],
             ])?;
         }
         Ok(())

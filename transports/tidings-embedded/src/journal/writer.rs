@@ -317,7 +317,7 @@ fn again(error: &Error) -> Error {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use tidings_core::{Address, Envelope};
+    use tidings_core::{Address, Call, Envelope};
 
     use super::*;
     use crate::broker::{ProducerId, change::From, entry::Entry, queue::QueueId};
@@ -331,8 +331,11 @@ mod tests {
     fn publish(id: u64) -> Change {
         let entry = Entry {
             id,
-            address: Address::queue("q"),
-            envelope: Envelope::new(Bytes::from_static(b"{}")),
+            message: Call::new(
+                Address::queue("q"),
+                Envelope::new(Bytes::from_static(b"{}")),
+            )
+            .into_message(),
             expires_at: None,
             history: None,
             stored: true,

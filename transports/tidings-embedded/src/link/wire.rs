@@ -258,7 +258,7 @@ fn headers(from: &mut Reader) -> Result<Headers> {
     if table.is_empty() {
         return Ok(Headers::new());
     }
-    envelope::decode(&table).map(|call| call.envelope.headers)
+    envelope::decode(&table).map(|call| call.envelope.headers.clone())
 }
 
 pub(super) fn put_subscription(to: &mut Vec<u8>, subscription: &Subscription) {

@@ -120,9 +120,10 @@ async fn transient_messages_and_queues_go_and_the_rest_stays_in_order() {
         .bind("x", "q", "a.#")
         .bind("x", "gone", "a.#");
     let bed = Bed::durable(topology).await;
-    let to_both = |text: &str| tidings_core::Call {
-        address: tidings_core::Address::new("x", "a.b"),
-        ..call("", text)
+    let to_both = |text: &str| {
+        let mut call = call("", text);
+        call.address = tidings_core::Address::new("x", "a.b");
+        call
     };
     bed.publisher.publish(to_both("one")).await.unwrap();
     let mut transient = to_both("transient");
