@@ -58,7 +58,7 @@ pub struct Opened<'a> {
     pub version: i64,
     /// The kind as the wire spells it.
     pub kind: Cow<'a, str>,
-    /// When it happened, or `None` if the wire did not say.
+    /// When it happened, or when it was opened if the wire did not say.
     pub occurred_at: Timestamp,
     /// The JSON of `meta`.
     pub meta: Cow<'a, str>,

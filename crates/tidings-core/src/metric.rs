@@ -5,11 +5,11 @@
 
 /// Histogram, seconds. Labels: operation, destination, error type. How long a handling took, retries included.
 pub const PROCESS_DURATION: &str = "messaging.process.duration";
-/// Counter. Labels: operation, destination, error type. Messages handed to a handler.
+/// Counter. Labels: operation, destination, error type. Messages that a handler has handled, well or not.
 pub const CONSUMED_MESSAGES: &str = "messaging.client.consumed.messages";
-/// Counter. Labels: operation, destination, error type. Messages handed to the transport.
+/// Counter. Labels: operation, error type. Messages that were published, or could not be.
 pub const SENT_MESSAGES: &str = "messaging.client.sent.messages";
-/// Histogram, seconds. Labels: operation, destination, error type. From publish to confirm.
+/// Histogram, seconds. Labels: operation. From publish to confirm.
 pub const OPERATION_DURATION: &str = "messaging.client.operation.duration";
 /// Gauge. Labels: subscription. Handlings under way.
 pub const IN_FLIGHT: &str = "tidings_in_flight";
@@ -28,13 +28,13 @@ pub const FALLBACK_REPLAYS: &str = "tidings_fallback_replays";
 
 /// Labels.
 pub mod label {
-    /// `send`, `process`, `settle`.
+    /// `send` or `process`.
     pub const OPERATION: &str = "messaging.operation.name";
-    /// The exchange or queue.
+    /// The queue.
     pub const DESTINATION: &str = "messaging.destination.name";
     /// The error kind, absent on success.
     pub const ERROR: &str = "error.type";
-    /// The subscription.
+    /// The subscription, by the name of its queue.
     pub const SUBSCRIPTION: &str = "subscription";
     /// Why a message became a dead letter.
     pub const REASON: &str = "reason";

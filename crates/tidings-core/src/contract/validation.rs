@@ -29,7 +29,7 @@ impl Invalid {
         Self { violations }
     }
 
-    /// The broken rules, in the order of the members.
+    /// The broken rules, in no particular order.
     #[must_use]
     pub fn violations(&self) -> &[Violation] {
         &self.violations
