@@ -98,7 +98,7 @@ pub mod extract {
 
 /// How messages are named, wrapped and retried, apart from what carries them: the trait to implement for a wire of your own.
 ///
-/// [`Domain`](crate::Domain) is such a convention. One runs over every transport whose capabilities suffice.
+/// [`Domain`] is such a convention. One runs over every transport whose capabilities suffice.
 pub mod convention {
     #[doc(inline)]
     pub use tidings_core::{
@@ -110,7 +110,7 @@ pub mod convention {
 /// The way in and out: what to implement for a broker of your own, and what its messages are made of.
 ///
 /// Copy `transports/tidings-embedded` of the repository, keep its file names, and run the conformance suite of
-/// `tidings-testkit` until it is green. [`transports`](crate::transports) takes the scheme of its URLs.
+/// `tidings-testkit` until it is green. [`transports`] takes the scheme of its URLs.
 pub mod transport {
     #[doc(inline)]
     pub use tidings_core::{
