@@ -10,6 +10,9 @@ use tokio::task::AbortHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
+/// How long aborted tasks may take to notice.
+const AFTER_ABORT: Duration = Duration::from_secs(1);
+
 /// A group of tasks that ends together.
 ///
 /// Cloning it gives another handle on the same group. Tasks are asked to stop through
@@ -64,8 +67,8 @@ impl Tasks {
         self.stop.cancel();
     }
 
-    /// Asks every task to stop, waits until all have ended or `grace` has passed, and aborts the rest.
-    /// Returns whether all ended by themselves.
+    /// Asks every task to stop, waits until all have ended or `grace` has passed, aborts the rest and waits up to a
+    /// second for them: a task that blocks its thread goes on. Returns whether all ended by themselves.
     ///
     /// # Cancel safety
     /// Yes: calling it again goes on waiting.
@@ -79,7 +82,8 @@ impl Tasks {
             return true;
         }
         self.abort();
-        self.tracker.wait().await;
+        // A task that blocks its thread cannot be ended; it must not keep the others from ending the process.
+        drop(tokio::time::timeout(AFTER_ABORT, self.tracker.wait()).await);
         false
     }
 
@@ -88,6 +92,12 @@ impl Tasks {
         self.stop.cancel();
         self.tracker.close();
         self.running().end();
+    }
+
+    /// Whether the group has been aborted, so that whatever is spawned is dropped.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.running().ended
     }
 
     /// How many tasks are running.
@@ -182,8 +192,11 @@ mod tests {
             pending::<()>().await;
         });
         let start = Instant::now();
+        tasks.request_stop();
+        assert!(!tasks.is_ended(), "it may still end by itself");
         assert!(!tasks.stop(GRACE).await);
         assert_eq!(start.elapsed(), GRACE);
+        assert!(tasks.is_ended());
         assert!(dropped.load(Ordering::SeqCst) && tasks.is_empty());
     }
 

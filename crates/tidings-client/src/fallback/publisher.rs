@@ -11,7 +11,7 @@ use std::{
 
 use metrics::{Counter, counter};
 use tidings_core::{
-    Call, Completion, Error, error::Result, metric::FALLBACK_PUBLISHES, tasks::Tasks,
+    Call, Completion, Error, ErrorKind, error::Result, metric::FALLBACK_PUBLISHES, tasks::Tasks,
     transport::Publisher,
 };
 use tokio::{runtime::Handle, sync::Notify};
@@ -46,7 +46,7 @@ pub(super) struct Shared {
 
 impl FallbackPublisher {
     /// A publisher that tries `primary` first. Publishes that nobody waits for any more are brought to their end, into the
-    /// spool if need be, as tasks of `tasks`.
+    /// spool if need be, as tasks of `tasks`; those that are under way when the group is aborted go to the spool at once.
     #[must_use]
     pub fn new(primary: Arc<dyn Publisher>, spool: Arc<dyn Spool>, tasks: &Tasks) -> Self {
         Self(Arc::new(Shared {
@@ -106,6 +106,30 @@ impl Shared {
         Diverting {
             shared: Arc::clone(self),
             step: Step::Storing { storing, cause },
+            is_task: false,
+        }
+    }
+
+    /// Brings a publish to its end when no task can: the spool gets what the broker has not confirmed yet, and makes it
+    /// safe by itself.
+    fn hand_over(&self, step: Step) {
+        let (mut storing, cause) = match step {
+            Step::Trying { call, .. } => (self.spool.store(call), cut_off()),
+            Step::Storing { storing, cause } => (storing, cause),
+            Step::Done => return,
+        };
+        let answer = if storing.is_ready() {
+            poll_once(&mut storing)
+        } else {
+            Poll::Pending
+        };
+        let result = match answer {
+            Poll::Ready(result) => result,
+            // Nobody will see the answer. A replay that this wakes finds the call, or the next one does.
+            Poll::Pending => Ok(()),
+        };
+        if let Err(error) = self.stored(result, &cause) {
+            error!(error = %error.chain(), "a publish that was cut off was not made safe");
         }
     }
 
@@ -140,13 +164,23 @@ fn both_failed(cause: &Error, refused: Error) -> Error {
         .with_source(refused)
 }
 
+fn cut_off() -> Error {
+    Error::new(
+        ErrorKind::Unconfirmed,
+        "the broker had not answered when waiting for it was cut off",
+    )
+}
+
 /// One publish on its way to the broker or into the spool.
 ///
 /// Dropping it must give up only the answer, and the primary's failure is seen by nobody but this future: so
-/// whatever is left of it when it is dropped goes on as a task.
+/// whatever is left of it when it is dropped goes on as a task. Where that cannot be (outside the runtime, after the end of the
+/// group, or when it is that task that is dropped) the call goes to the spool at once.
 struct Diverting {
     shared: Arc<Shared>,
     step: Step,
+    /// Whether it has been dropped once. A task that is aborted must not become another one that is.
+    is_task: bool,
 }
 
 enum Step {
@@ -160,6 +194,7 @@ impl Diverting {
         Self {
             shared: Arc::clone(shared),
             step: Step::Trying { completion, call },
+            is_task: false,
         }
     }
 
@@ -208,12 +243,15 @@ impl Drop for Diverting {
         if matches!(step, Step::Done) {
             return;
         }
-        if Handle::try_current().is_err() {
-            error!("a publish was dropped outside the runtime before it was safe: await it");
+        if self.is_task || self.shared.tasks.is_ended() || Handle::try_current().is_err() {
+            self.shared.hand_over(step);
             return;
         }
-        let shared = Arc::clone(&self.shared);
-        let rest = Self { shared, step };
+        let rest = Self {
+            shared: Arc::clone(&self.shared),
+            step,
+            is_task: true,
+        };
         self.shared.tasks.spawn("fallback-publish", async move {
             if let Err(error) = rest.await {
                 error!(error = %error.chain(), "a publish that nobody waits for was not made safe");

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tidings_client::fallback::{FallbackPublisher, FileSpool, Spool};
 use tidings_core::{ErrorKind, tasks::Tasks, transport::Publisher};
+use tokio::runtime::Builder;
 
 use crate::{
     fixture::{MemorySpool, call, path},
@@ -110,6 +111,62 @@ async fn a_publish_that_nobody_waits_for_is_kept_all_the_same() {
     setup.primary.release(Some(ErrorKind::Unavailable));
     assert!(setup.tasks.stop(Duration::from_secs(10)).await);
     assert_eq!(setup.spool.keys(), ["a"]);
+}
+
+/// Ends the group at once. In real time: a group that never ends would keep paused time from passing.
+async fn cut_off(tasks: &Tasks) {
+    let stopping = tokio::time::timeout(Duration::from_secs(5), tasks.stop(Duration::ZERO));
+    assert!(stopping.await.is_ok(), "the group never ends");
+}
+
+#[tokio::test]
+async fn a_publish_that_nobody_waits_for_is_kept_when_its_group_is_cut_off() {
+    let setup = setup(Answer::Hold, MemorySpool::default());
+    drop(setup.fallback.publish(call("a")));
+    cut_off(&setup.tasks).await;
+    assert_eq!(setup.spool.keys(), ["a"]);
+    assert!(setup.tasks.is_empty());
+}
+
+#[tokio::test]
+async fn a_publish_that_is_dropped_after_the_end_of_its_group_is_kept_at_once() {
+    let setup = setup(Answer::Hold, MemorySpool::default());
+    let publishing = setup.fallback.publish(call("a"));
+    setup.tasks.abort();
+    drop(publishing);
+    assert_eq!(setup.spool.keys(), ["a"]);
+    assert!(setup.tasks.is_empty());
+}
+
+#[test]
+fn a_publish_that_nobody_waits_for_is_kept_when_the_runtime_goes_away() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let setup = runtime.block_on(async {
+        let setup = setup(Answer::Hold, MemorySpool::default());
+        drop(setup.fallback.publish(call("a")));
+        setup
+    });
+    let late = setup.fallback.publish(call("b"));
+    drop(runtime);
+    drop(late);
+    assert_eq!(setup.spool.keys(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn what_is_cut_off_on_its_way_into_a_file_is_there_once() {
+    let path = path("fallback_cut_off");
+    let (primary, tasks) = (Primary::new(Answer::Hold), Tasks::new());
+    let spool = Arc::new(FileSpool::open(&path).unwrap());
+    let fallback = FallbackPublisher::new(Arc::new(primary.clone()), spool, &tasks);
+    drop(fallback.publish(call("a")));
+    let b = fallback.publish(call("b"));
+    cut_off(&tasks).await;
+    drop(b);
+    primary.answer(Answer::Fail(ErrorKind::Closed));
+    drop(fallback.publish(call("c")));
+    drop(fallback);
+    let spool = FileSpool::open(path).unwrap();
+    assert_eq!(spool.kept().await.unwrap(), 3);
 }
 
 #[tokio::test]
