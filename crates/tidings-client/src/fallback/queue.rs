@@ -21,6 +21,8 @@ use super::{Spool, WINDOW, tally::Tally};
 
 /// How long a replay waits for a delivery before it asks again whether there is anything to wait for.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// How often in a row it does so: after three seconds what the queue counts is not to be had at the moment.
+const SILENCES: u32 = 12;
 
 /// Keeps calls in a durable queue of a second transport.
 ///
@@ -80,9 +82,10 @@ impl QueueSpool {
         tally.finish(&self.place)
     }
 
-    /// Some deliveries, at most `limit`; none if the queue is empty.
+    /// Some deliveries, at most `limit`; none if the queue is empty, or holds back what it counts as ready.
     async fn take(&self, subscriber: &mut dyn Subscriber, limit: usize) -> Result<Vec<Delivery>> {
         let mut taken = Vec::new();
+        let mut silences = 0;
         loop {
             let next = if taken.is_empty() {
                 tokio::time::timeout(PATIENCE, subscriber.next()).await.ok()
@@ -92,7 +95,13 @@ impl QueueSpool {
             match next {
                 Some(Some(delivery)) => taken.push(delivery?),
                 Some(None) => return Err(self.closed()),
-                None if taken.is_empty() && self.waiting().await? > 0 => continue,
+                None if taken.is_empty() => {
+                    silences += 1;
+                    if silences == SILENCES || self.waiting().await? == 0 {
+                        return Ok(taken);
+                    }
+                    continue;
+                }
                 None => return Ok(taken),
             }
             if taken.len() == limit {

@@ -137,6 +137,19 @@ async fn a_replay_ends_when_another_process_takes_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replay_leaves_what_the_queue_holds_back() {
+    let second = Second::default();
+    let spool = open(&second).await;
+    store(&spool, &keys(0..3)).await;
+    second.hold_back(2);
+    let primary = Primary::new(Answer::Confirm);
+    let replayed = tokio::time::timeout(Duration::from_secs(10), spool.replay(&primary)).await;
+    assert_eq!(replayed.expect("it ends").unwrap(), 3);
+    assert_eq!(primary.confirmed_keys(), keys(0..3));
+    assert_eq!(spool.kept().await.unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_transport_that_is_away_too_is_the_error_of_the_store() {
     let second = Second::default();
     let spool = open(&second).await;

@@ -30,6 +30,8 @@ struct State {
     unsettled: BTreeMap<u64, Call>,
     next_tag: u64,
     away: bool,
+    /// How many messages count as ready in each queue although nobody gets them yet.
+    held_back: usize,
     waker: Option<Waker>,
 }
 
@@ -43,6 +45,11 @@ impl Second {
 
     pub(crate) fn go_away(&self) {
         self.state.lock().unwrap().away = true;
+    }
+
+    /// As after a nack with a delay: counted, not delivered.
+    pub(crate) fn hold_back(&self, messages: usize) {
+        self.state.lock().unwrap().held_back = messages;
     }
 
     pub(crate) fn ready(&self, queue: &str) -> Vec<Call> {
@@ -162,7 +169,7 @@ impl Transport for Second {
         let state = self.state.lock().unwrap();
         let status = named.iter().map(|name| QueueStatus {
             name: Arc::clone(name),
-            ready: state.queues.get(&**name).map_or(0, VecDeque::len) as u64,
+            ready: (state.queues.get(&**name).map_or(0, VecDeque::len) + state.held_back) as u64,
             unsettled: state.unsettled.len() as u64,
             consumers: 0,
         });
