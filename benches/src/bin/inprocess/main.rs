@@ -22,7 +22,7 @@ use crate::callgrind::{CHILD, Children};
 const HELP: &str = "\
 What a message costs in this process: instructions, allocations, durable messages per second.
 
-Usage: cargo xtask bench inprocess [-- OPTIONS]
+Usage: cargo xtask bench inprocess [OPTIONS]
 
   --output table|json   for people or for programs [table]
   --only event|store    one part of it

@@ -109,16 +109,20 @@ fn each(once: u64, twice: u64) -> f64 {
 
 impl Goals {
     fn of(figures: &[Figure]) -> Self {
-        let find = |subject, path| {
-            let wanted = Scenario::new(subject, path);
-            figures.iter().find(|figure| figure.scenario == wanted)
+        let find = |scenario| figures.iter().find(|figure| figure.scenario == scenario);
+        let allocations = |path| {
+            let figure = find(Scenario::new(Subject::Domain, path));
+            figure.map_or(f64::NAN, |figure| figure.allocations)
         };
-        let allocations = |path| find(Subject::Domain, path).map_or(f64::NAN, |it| it.allocations);
-        let whole = |subject| find(subject, Path::Whole).and_then(|it| it.instructions);
+        let whole = |subject, concurrency| {
+            let scenario = Scenario::new(subject, Path::Whole).with_concurrency(concurrency);
+            find(scenario).and_then(|figure| figure.instructions)
+        };
         Self {
             allocations_beyond_decoding: allocations(Path::Receive) - allocations(Path::Decode),
-            instructions_to_peer: whole(Subject::Bare)
-                .zip(whole(Subject::Peer))
+            // By default the peer handles one message at a time.
+            instructions_to_peer: whole(Subject::Bare, Some(1))
+                .zip(whole(Subject::Peer, None))
                 .map(|(ours, theirs)| ours / theirs),
         }
     }
@@ -160,9 +164,10 @@ impl fmt::Display for Report {
         writeln!(f, "{}", self.table())?;
         writeln!(
             f,
-            "Whole: publish, route, decode, handle, ack. Receive: from the queue to the ack. RustStream's message\n\
-             is the fields ({bare} bytes); ours in the domain convention says besides what it is, when it happened\n\
-             and why ({domain} bytes). The rows `bare JSON` have the same bytes as RustStream.\n"
+            "Whole: publish, route, decode, handle, ack. Receive: from the queue to the ack. By default we handle 16\n\
+             messages at a time, RustStream one. A domain message ({domain} bytes) says besides its fields what it is,\n\
+             when it happened and why, and goes into two queues: the subscriber's and the store. RustStream's is\n\
+             the fields alone ({bare} bytes) for one subscriber, and so are ours in the rows `bare JSON`.\n"
         )?;
         self.goals.fmt(f)
     }
@@ -182,7 +187,7 @@ impl fmt::Display for Goals {
         let said = verdict(ratio < 1.0);
         writeln!(
             f,
-            "bare JSON, whole: {ratio:.2} of RustStream's instructions (goal: below 1): {said}"
+            "bare JSON, whole, one at a time: {ratio:.2} of RustStream's instructions (goal: below 1): {said}"
         )
     }
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
-use rusqlite::{Connection, params};
+use rusqlite::{CachedStatement, Connection, params};
 use tokio::sync::{mpsc as deliveries, oneshot};
 
 use super::load::{BODY, Consumer, Queue};
@@ -49,6 +49,40 @@ const INSERT: &str =
     "INSERT INTO messages (id, queue, expires_at, head, body) VALUES (?1, ?2, ?3, ?4, ?5)";
 const DELETE: &str = "DELETE FROM messages WHERE id = ?1";
 
+/// Opens a new file.
+pub fn connect(path: &Path, sync: &str) -> Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.execute_batch(SETUP)?;
+    connection.pragma_update(None, "synchronous", sync)?;
+    Ok(connection)
+}
+
+/// The statements, prepared once for each commit, as the broker does.
+pub struct Statements<'a> {
+    insert: CachedStatement<'a>,
+    delete: CachedStatement<'a>,
+}
+
+impl<'a> Statements<'a> {
+    pub fn of(transaction: &'a Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            insert: transaction.prepare_cached(INSERT)?,
+            delete: transaction.prepare_cached(DELETE)?,
+        })
+    }
+
+    /// Writes a message.
+    pub fn insert(&mut self, id: i64) -> rusqlite::Result<()> {
+        let row = params![id, 1, None::<i64>, &HEAD[..], &BODY[..]];
+        self.insert.execute(row).map(drop)
+    }
+
+    /// Removes a message.
+    pub fn delete(&mut self, id: i64) -> rusqlite::Result<()> {
+        self.delete.execute([id]).map(drop)
+    }
+}
+
 /// What the writer is asked to do, and who waits for it.
 enum Op {
     Insert(oneshot::Sender<()>),
@@ -66,9 +100,7 @@ pub struct Store {
 impl Store {
     /// A new store in a new file.
     pub async fn open(path: &Path, sync: &str) -> Result<Self> {
-        let connection = Connection::open(path)?;
-        connection.execute_batch(SETUP)?;
-        connection.pragma_update(None, "synchronous", sync)?;
+        let connection = connect(path, sync)?;
         let (ops, waiting) = mpsc::channel();
         let writer = thread::spawn(move || Writer::new(connection).run(&waiting));
         Ok(Self { ops, writer })
@@ -162,23 +194,22 @@ impl Writer {
     fn write(&mut self, batch: Vec<Op>) -> Result<()> {
         let (mut answers, inserted) = (Vec::with_capacity(batch.len()), self.last);
         let transaction = self.connection.unchecked_transaction()?;
-        let mut insert = transaction.prepare_cached(INSERT)?;
-        let mut delete = transaction.prepare_cached(DELETE)?;
+        let mut statements = Statements::of(&transaction)?;
         for op in batch {
             match op {
                 Op::Insert(done) => {
                     self.last += 1;
-                    insert.execute(params![self.last, 1, None::<i64>, &HEAD[..], &BODY[..]])?;
+                    statements.insert(self.last)?;
                     answers.push(done);
                 }
                 Op::Delete(id, done) => {
-                    delete.execute([id])?;
+                    statements.delete(id)?;
                     answers.push(done);
                 }
                 Op::Deliver(consumer) => self.consumer = Some(consumer),
             }
         }
-        drop((insert, delete));
+        drop(statements);
         transaction.commit()?;
         for id in inserted + 1..=self.last {
             // A consumer that is gone needs no deliveries.

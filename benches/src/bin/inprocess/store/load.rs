@@ -9,10 +9,14 @@ use std::{
 
 use anyhow::{Result, anyhow};
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::{runtime::Builder, sync::watch, task::JoinSet};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::watch,
+    task::JoinSet,
+};
 
-/// How long messages are published.
-const LASTS: Duration = Duration::from_millis(1_000);
+/// How long messages are published in one turn.
+pub const LASTS: Duration = Duration::from_millis(100);
 
 /// How many deliveries the consumer has unsettled at most.
 pub const WINDOW: u16 = 256;
@@ -61,38 +65,75 @@ pub trait Consumer: Send + 'static {
     fn next(&mut self) -> impl Future<Output = Result<Self::Ack>> + Send;
 }
 
-/// Messages per second.
-pub fn run<Q: Queue>(
-    open: impl Future<Output = Result<Q>>,
-    publishers: usize,
+/// Messages, and how long they took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Amount {
+    pub messages: u32,
+    pub took: Duration,
+}
+
+/// Who takes part: works for a moment whenever it is its turn.
+pub trait Contender {
+    /// Works until [`LASTS`] has passed and nothing is under way any more.
+    fn turn(&mut self) -> Result<Amount>;
+
+    /// Closes the file.
+    fn close(self: Box<Self>) -> Result<()>;
+}
+
+/// A queue with publishers and, for the whole cycle, a consumer.
+pub struct Served<Q> {
+    runtime: Runtime,
+    queue: Arc<Q>,
+    publishers: u32,
     part: Part,
-) -> Result<f64> {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let queue = Arc::new(open.await?);
+}
+
+impl<Q: Queue> Served<Q> {
+    pub fn new(open: impl Future<Output = Result<Q>>, publishers: u32, part: Part) -> Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let queue = Arc::new(runtime.block_on(open)?);
+        Ok(Self {
+            runtime,
+            queue,
+            publishers,
+            part,
+        })
+    }
+
+    async fn work(&self) -> Result<Amount> {
         let (finished, total) = watch::channel(None);
         let mut consumer = JoinSet::new();
-        if part == Part::Cycle {
-            consumer.spawn(consume(queue.consumer().await?, total));
+        if self.part == Part::Cycle {
+            consumer.spawn(consume(self.queue.consumer().await?, total));
         }
         let start = Instant::now();
-        let published = publish(&queue, publishers, start + LASTS).await?;
-        finished.send_replace(Some(published));
+        let messages = publish(&self.queue, self.publishers, start + LASTS).await?;
+        finished.send_replace(Some(messages));
         while let Some(ended) = consumer.join_next().await {
             ended??;
         }
         let took = start.elapsed();
-        let queue =
-            Arc::into_inner(queue).ok_or_else(|| anyhow!("a publisher is still at work"))?;
-        queue.close().await?;
-        Ok(f64::from(published) / took.as_secs_f64())
-    })
+        Ok(Amount { messages, took })
+    }
 }
 
-async fn publish<Q: Queue>(queue: &Arc<Q>, publishers: usize, until: Instant) -> Result<u32> {
+impl<Q: Queue> Contender for Served<Q> {
+    fn turn(&mut self) -> Result<Amount> {
+        self.runtime.block_on(self.work())
+    }
+
+    fn close(self: Box<Self>) -> Result<()> {
+        let queue = Arc::into_inner(self.queue);
+        let queue = queue.ok_or_else(|| anyhow!("a publisher is still at work"))?;
+        self.runtime.block_on(queue.close())
+    }
+}
+
+async fn publish<Q: Queue>(queue: &Arc<Q>, publishers: u32, until: Instant) -> Result<u32> {
     let mut tasks = JoinSet::new();
     for _ in 0..publishers {
         let queue = Arc::clone(queue);

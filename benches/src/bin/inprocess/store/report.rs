@@ -7,8 +7,9 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use super::{
+    alone::Alone,
     bare::Store,
-    load::{self, Part},
+    load::{self, Amount, Contender, Part, Served},
     ours::Broker,
 };
 use crate::{
@@ -18,11 +19,14 @@ use crate::{
 
 const ROUNDS: usize = 3;
 
+/// How often each is at work in one round.
+const TURNS: usize = 9;
+
 /// The ratio that the last row but those for information has to reach.
 const GOAL: f64 = 0.7;
 
 /// What is measured: how many publishers, what a confirm survives, which part.
-const CASES: [(usize, &str, Part); 10] = [
+const CASES: [(u32, &str, Part); 10] = [
     (1, "full", Part::Enqueue),
     (8, "full", Part::Enqueue),
     (64, "full", Part::Enqueue),
@@ -45,11 +49,14 @@ pub struct Report {
 /// One case: messages per second in each round.
 #[derive(Debug, Serialize)]
 struct Row {
-    publishers: usize,
+    publishers: u32,
     sync: &'static str,
     part: &'static str,
     ours: Rates,
     bare: Rates,
+    /// The store with nobody to serve.
+    alone: Rates,
+    /// To the bare store.
     ratio: f64,
     /// `None` where there is no goal.
     meets_goal: Option<bool>,
@@ -83,33 +90,20 @@ fn directory() -> Result<TempDir> {
         .with_context(|| format!("cannot make a directory in {}", beside.display()))
 }
 
-fn row(
-    case: (usize, &'static str, Part),
-    directory: &Path,
-    progress: &mut Progress,
-) -> Result<Row> {
+fn row(case: (u32, &'static str, Part), directory: &Path, progress: &mut Progress) -> Result<Row> {
     let (publishers, sync, part) = case;
-    let (mut ours, mut bare) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
+    let mut rates = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
         progress.step(&format!(
             "{publishers} publishers, {}, sync={sync}",
             part.name()
         ));
-        let fresh = TempDir::new_in(directory)?;
-        let file = |name: &str| fresh.path().join(name);
-        let (one, other) = (file("ours"), file("bare"));
-        let measure_ours = || load::run(Broker::open(&one, sync), publishers, part);
-        let measure_bare = || load::run(Store::open(&other, sync), publishers, part);
-        // In turns, also as to who is first.
-        if round.is_multiple_of(2) {
-            ours.push(measure_ours()?);
-            bare.push(measure_bare()?);
-        } else {
-            bare.push(measure_bare()?);
-            ours.push(measure_ours()?);
+        let round = round(case, directory)?;
+        for (rates, amount) in rates.iter_mut().zip(round) {
+            rates.push(f64::from(amount.messages) / amount.took.as_secs_f64());
         }
     }
-    let (ours, bare) = (Rates::of(ours), Rates::of(bare));
+    let [ours, bare, alone] = rates.map(Rates::of);
     let ratio = ours.median / bare.median;
     let has_goal = publishers == 64 && sync == "full";
     Ok(Row {
@@ -118,9 +112,36 @@ fn row(
         part: part.name(),
         ours,
         bare,
+        alone,
         ratio,
         meets_goal: has_goal.then_some(ratio >= GOAL),
     })
+}
+
+/// Everybody in turns, so often that a disk that becomes slower becomes slower for all.
+fn round((publishers, sync, part): (u32, &str, Part), directory: &Path) -> Result<[Amount; 3]> {
+    let fresh = TempDir::new_in(directory)?;
+    let file = |name: &str| fresh.path().join(name);
+    let (ours, bare, alone) = (file("ours"), file("bare"), file("alone"));
+    let mut contenders: [Box<dyn Contender>; 3] = [
+        Box::new(Served::new(Broker::open(&ours, sync), publishers, part)?),
+        Box::new(Served::new(Store::open(&bare, sync), publishers, part)?),
+        Box::new(Alone::new(&alone, sync, publishers, part)?),
+    ];
+    let mut sums = [Amount::default(); 3];
+    for turn in 0..TURNS {
+        // Whoever comes after a long commit of somebody else pays for a part of it: nobody always comes second.
+        for place in 0..contenders.len() {
+            let next = (turn + place) % contenders.len();
+            let Amount { messages, took } = contenders[next].turn()?;
+            sums[next].messages += messages;
+            sums[next].took += took;
+        }
+    }
+    contenders
+        .into_iter()
+        .try_for_each(|contender| contender.close())?;
+    Ok(sums)
 }
 
 impl Rates {
@@ -155,6 +176,7 @@ impl fmt::Display for Report {
             "sync",
             "embedded",
             "bare store",
+            "store alone",
             "ratio",
             "goal",
         ]);
@@ -165,6 +187,7 @@ impl fmt::Display for Report {
                 row.sync.to_owned(),
                 row.ours.to_string(),
                 row.bare.to_string(),
+                row.alone.to_string(),
                 format!("{:.2}", row.ratio),
                 row.goal(),
             ]);
@@ -173,8 +196,9 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "Each publisher awaits its confirm before the next message. The bare store is SQLite with the same settings\n\
-             and table, written by one thread with the same grouping of commits. `sync=normal` does not survive a power\n\
-             cut and is there for information."
+             and table, written by one thread that commits all that waits and answers each publisher; the ratio is to\n\
+             it. The store alone is one thread in a loop that serves nobody, with as many messages per commit as there\n\
+             are publishers. `sync=normal` does not survive a power cut and is there for information."
         )
     }
 }
