@@ -1,6 +1,12 @@
 //! How failures of one subscription are treated: how often, how soon, and which errors are not worth it.
 
-use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{Error, Outcome};
 
@@ -100,13 +106,17 @@ impl RetryPolicy {
         self.steps.get(index).or(self.steps.last()).copied()
     }
 
-    /// What a failure asks for: the first rule that knows it, else what the error itself says.
+    /// What a failure asks for: the first rule that knows it, else what the error itself says. A rule that panics
+    /// knows nothing.
     #[must_use]
     pub fn outcome(&self, error: &Error) -> Outcome {
-        self.classes
-            .iter()
-            .find_map(|class| class(error))
-            .unwrap_or_else(|| error.outcome())
+        let ask = |class: &Class| {
+            catch_unwind(AssertUnwindSafe(|| class(error))).unwrap_or_else(|_| {
+                tracing::error!("a rule of a retry policy panicked; the next one is asked");
+                None
+            })
+        };
+        self.classes.iter().find_map(ask).unwrap_or_else(|| error.outcome())
     }
 }
 

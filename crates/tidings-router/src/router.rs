@@ -28,6 +28,7 @@ use crate::{handler::Handler, route::Route, subscriber::Subscriber};
 pub struct Router<S = ()> {
     subscribers: Vec<Subscriber<S>>,
     routes: Vec<Route>,
+    idle: Vec<Arc<str>>,
 }
 
 impl<S: Send + Sync + 'static> Router<S> {
@@ -37,6 +38,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         Self {
             subscribers: Vec::new(),
             routes: Vec::new(),
+            idle: Vec::new(),
         }
     }
 
@@ -61,6 +63,9 @@ impl<S: Send + Sync + 'static> Router<S> {
     pub fn with_state<T>(mut self, state: S) -> Router<T> {
         let state = Arc::new(state);
         for subscriber in self.subscribers {
+            if subscriber.handlers.is_empty() {
+                self.idle.push(Arc::clone(&subscriber.name));
+            }
             for (interest, handler) in subscriber.handlers {
                 let (name, options) = (Arc::clone(&subscriber.name), subscriber.options.clone());
                 self.routes.push(Route::new(
@@ -75,11 +80,23 @@ impl<S: Send + Sync + 'static> Router<S> {
         Router {
             subscribers: Vec::new(),
             routes: self.routes,
+            idle: self.idle,
         }
     }
 }
 
 impl Router<()> {
+    /// The subscribers without any handler, which would never receive anything.
+    #[must_use]
+    pub fn idle(&self) -> Vec<Arc<str>> {
+        let waiting = self
+            .subscribers
+            .iter()
+            .filter(|subscriber| subscriber.handlers.is_empty());
+        let waiting = waiting.map(|subscriber| Arc::clone(&subscriber.name));
+        self.idle.iter().cloned().chain(waiting).collect()
+    }
+
     /// The routes of all subscribers, in the order in which they were added.
     #[must_use]
     pub fn into_routes(self) -> Vec<Route> {

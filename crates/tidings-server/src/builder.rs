@@ -196,8 +196,9 @@ impl<L> ServerBuilder<L> {
         L::Service:
             Service<Call, Response = Reply, Error = Error, Future: Send> + Clone + Send + 'static,
     {
+        plan::check_router(&router)?;
         let routes = plan::attach(router.into_routes(), &*self.convention)?;
-        plan::check_capabilities(&routes, &*self.transport)?;
+        plan::check_capabilities(&routes, &*self.convention, &*self.transport)?;
         let routes = self.declare(routes).await?;
         let publisher = self.publisher().await?;
         let client = Client::new(Arc::clone(&self.convention), Arc::clone(&publisher));
@@ -277,19 +278,21 @@ impl<L> ServerBuilder<L> {
         let subscription = Subscription::to(Arc::clone(&queue))
             .with_name(Arc::clone(&attachment.subscriber))
             .with_prefetch(policy.prefetch(route.options()));
+        let order = Arc::new(Order::new(
+            route.options().ordered_by.clone(),
+            convention,
+            Arc::clone(attachment),
+        ));
         let source = Source::new(
             Arc::clone(&self.transport),
             subscription,
             Arc::clone(attachment),
             switch,
+            Arc::clone(&order),
         );
         let worker = Arc::new(Worker {
             intake: Intake::new(tasks.clone(), source),
-            order: Order::new(
-                route.options().ordered_by.clone(),
-                convention,
-                Arc::clone(attachment),
-            ),
+            order,
             queue,
             delayed_nack,
             tasks: tasks.clone(),

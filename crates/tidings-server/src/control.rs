@@ -51,9 +51,24 @@ impl Handle {
         self.paused.send_replace(paused);
     }
 
-    /// Resolves once the subscription is in such a state; `false` if it has ended instead.
-    pub(crate) async fn reaches(&self, wanted: impl FnMut(&SubscriptionState) -> bool) -> bool {
-        self.state.clone().wait_for(wanted).await.is_ok()
+    /// Resolves once the subscription has been tried.
+    pub(crate) async fn tried(&self) {
+        let tried = |state: &SubscriptionState| *state != SubscriptionState::Connecting;
+        // An error means that the subscription is gone, which is an end, too.
+        drop(self.state.clone().wait_for(tried).await);
+    }
+
+    /// Resolves once the subscription has followed the switch to this position, has ended, or the switch has been
+    /// moved away again.
+    pub(crate) async fn follows(&self, paused: bool) {
+        let followed = |state: &SubscriptionState| {
+            *state == SubscriptionState::Ended || (*state == SubscriptionState::Paused) == paused
+        };
+        let (mut state, mut switch) = (self.state.clone(), self.paused.subscribe());
+        tokio::select! {
+            _ = state.wait_for(followed) => {} // Cancel-safe: it only looks.
+            _ = switch.wait_for(|now| *now != paused) => {} // Cancel-safe: it only looks.
+        }
     }
 
     pub(crate) fn health(&self) -> SubscriptionHealth {
@@ -76,6 +91,17 @@ impl Switch {
         if self.paused.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// After a pause, nothing has been tried yet.
+    pub(crate) fn report_resumed(&self) {
+        self.state.send_if_modified(|now| {
+            let was_paused = *now == SubscriptionState::Paused;
+            if was_paused {
+                *now = SubscriptionState::Connecting;
+            }
+            was_paused
+        });
     }
 
     pub(crate) fn report(&self, state: SubscriptionState) {

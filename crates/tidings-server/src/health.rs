@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 /// The health of a server at one moment.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// Whether the process is worth keeping. False only once it has ended.
+    /// Whether the process is worth keeping: false once every subscription has ended although nothing is draining.
     pub live: bool,
     /// Whether every subscription that is not paused has a live consumer and nothing is draining.
     pub ready: bool,
@@ -64,8 +64,11 @@ impl Health {
         if draining {
             reasons.insert(0, "the server is draining".to_owned());
         }
+        let ended =
+            |subscription: &SubscriptionHealth| subscription.state == SubscriptionState::Ended;
+        let dead = !subscriptions.is_empty() && subscriptions.iter().all(ended);
         Self {
-            live: true,
+            live: draining || !dead,
             ready: reasons.is_empty(),
             reasons,
             subscriptions,

@@ -36,14 +36,12 @@ pub(crate) struct Source {
     subscription: Subscription,
     attachment: Arc<Attachment>,
     switch: Switch,
+    order: Arc<Order>,
     subscriber: Option<Box<dyn Subscriber>>,
+    /// Since the last delivery: a subscription that breaks before it brings anything was no success.
     failures: u32,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would cost the allocation that this path avoids"
-)]
 enum Event {
     Delivered(Delivery),
     Moved,
@@ -108,12 +106,14 @@ impl Source {
         subscription: Subscription,
         attachment: Arc<Attachment>,
         switch: Switch,
+        order: Arc<Order>,
     ) -> Self {
         Self {
             transport,
             subscription,
             attachment,
             switch,
+            order,
             subscriber: None,
             failures: 0,
         }
@@ -141,7 +141,7 @@ impl Source {
     }
 
     async fn paused(&mut self, tasks: &Tasks) -> Event {
-        self.subscriber = None;
+        self.let_go();
         self.switch.report(SubscriptionState::Paused);
         tokio::select! {
             () = self.switch.moved() => Event::Moved, // Cancel-safe: a move stays visible.
@@ -151,7 +151,10 @@ impl Source {
 
     fn received(&mut self, next: Option<Result<Delivery>>) -> Event {
         let error = match next {
-            Some(Ok(delivery)) => return Event::Delivered(delivery),
+            Some(Ok(delivery)) => {
+                self.failures = 0;
+                return Event::Delivered(delivery);
+            }
             Some(Err(error)) => error,
             None => Error::new(ErrorKind::Closed, "the broker ended the subscription"),
         };
@@ -192,7 +195,6 @@ impl Source {
                 if *failures > 0 {
                     info!(queue = &*subscription.queue, "the subscription is back");
                 }
-                *failures = 0;
                 self.subscriber = Some(subscriber);
                 self.switch.report(SubscriptionState::Consuming);
             }
@@ -202,7 +204,7 @@ impl Source {
     }
 
     fn lost(&mut self, error: &Error) {
-        self.subscriber = None;
+        self.let_go();
         self.failures = self.failures.saturating_add(1);
         let (error, queue) = (error.chain(), &*self.subscription.queue);
         warn!(
@@ -217,15 +219,21 @@ impl Source {
     /// After a move of the switch: only a pause takes the subscriber away.
     fn close(&mut self) {
         if self.switch.is_paused() {
-            self.subscriber = None;
+            self.let_go();
             self.switch.report(SubscriptionState::Paused);
-        } else if self.subscriber.is_none() && self.failures == 0 {
-            self.switch.report(SubscriptionState::Connecting);
+        } else {
+            self.switch.report_resumed();
         }
     }
 
     fn end(&mut self) {
-        self.subscriber = None;
+        self.let_go();
         self.switch.report(SubscriptionState::Ended);
+    }
+
+    /// Ends the subscriber and gives back what was delivered and waits for its key.
+    fn let_go(&mut self) {
+        self.subscriber = None;
+        self.order.give_back();
     }
 }

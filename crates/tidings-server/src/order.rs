@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -14,6 +15,7 @@ use tidings_core::{
     convention::{Attachment, Convention},
 };
 use tidings_router::OrderKey;
+use tracing::error;
 
 /// Which keys are busy, and what waits for them.
 pub(crate) struct Order {
@@ -75,16 +77,23 @@ impl Order {
         })
     }
 
-    /// Gives everything that waits back to the broker.
-    pub(crate) fn clear(&self) {
-        let waiting = std::mem::take(&mut *self.busy());
+    /// Gives everything that waits back to the broker. Keys stay busy with what is being handled.
+    pub(crate) fn give_back(&self) {
+        let waiting: Vec<_> = self.busy().values_mut().map(std::mem::take).collect();
         drop(waiting); // Outside the lock: dropping a delivery calls into the transport.
     }
 
     fn key_of(&self, delivery: &Delivery) -> Option<u64> {
-        self.key
-            .as_ref()?
-            .of(delivery.call(), &*self.convention, &self.attachment)
+        let key = self.key.as_ref()?;
+        let of = || key.of(delivery.call(), &*self.convention, &self.attachment);
+        // The user's function must not end the lane. A message whose key cannot be told has none.
+        catch_unwind(AssertUnwindSafe(of)).unwrap_or_else(|_| {
+            error!(
+                queue = &*self.attachment.queue,
+                "the function that orders messages panicked"
+            );
+            None
+        })
     }
 
     fn busy(&self) -> std::sync::MutexGuard<'_, HashMap<u64, VecDeque<Delivery>>> {

@@ -15,6 +15,9 @@ const WINDOW: usize = 256;
 /// How long the queue may be silent before it is asked whether others have emptied it.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// After how many silences in a row the rest is left alone: it is held back, or others have it.
+const SILENCES: u32 = 3;
+
 /// What a redrive did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Redriven {
@@ -22,6 +25,8 @@ pub struct Redriven {
     pub moved: u64,
     /// Messages that were left in the queue because `choose` wanted so.
     pub kept: u64,
+    /// Messages that were there and did not come: held back by a delay, or taken by another consumer.
+    pub missed: u64,
 }
 
 /// Publishes the messages that are in `queue` now again, each as `choose` says; `None` leaves a message
@@ -53,8 +58,12 @@ pub async fn redrive(
         .subscribe(Subscription::to(Arc::clone(&queue)).with_prefetch(prefetch))
         .await?;
     let (mut moved, mut kept, mut moving) = (0, Vec::new(), FuturesUnordered::new());
-    while left > 0 || !moving.is_empty() {
-        let more = left > 0 && moving.len() < WINDOW && kept.len() < usize::from(prefetch);
+    let mut silences = 0;
+    loop {
+        let more = left > 0
+            && silences < SILENCES
+            && moving.len() < WINDOW
+            && kept.len() < usize::from(prefetch);
         if !more && moving.is_empty() {
             break;
         }
@@ -67,9 +76,11 @@ pub async fn redrive(
             // Cancel-safe: promised by `Subscriber::next`.
             delivery = tokio::time::timeout(SILENCE, subscriber.next()), if more => {
                 let Ok(delivery) = delivery else {
+                    silences += 1;
                     left = left.min(waiting(transport, &queue).await?);
                     continue;
                 };
+                silences = 0;
                 left -= 1;
                 let (call, acker) = received(delivery, &queue)?.split();
                 match choose(&call) {
@@ -80,9 +91,11 @@ pub async fn redrive(
         }
     }
     // Dropping an acker gives its message back.
+    let kept = u64::try_from(kept.len()).unwrap_or(u64::MAX);
     Ok(Redriven {
         moved,
-        kept: u64::try_from(kept.len()).unwrap_or(u64::MAX),
+        kept,
+        missed: left,
     })
 }
 

@@ -4,10 +4,8 @@
 //! |---|---|
 //! | `Ok(_)` | ack |
 //! | `Err` that names a settlement | that settlement; a nack at once waits a short pause |
-//! | `Err`, fatal | reject: the queue's dead-letter exchange |
-//! | `Err`, retry | nack: comes again after a pause |
 //! | `Err`, defer | nack: comes again after the wanted time |
-//! | `Err`, requeue | nack: comes again after a short pause |
+//! | any other `Err` | nack: comes again after a short pause |
 //! | cancelled, or a panic outside the stack | given back, by the acker's `Drop` |
 //!
 //! The layers `redeliver` and `dead_letter` have dealt with nearly every failure before it gets here: they
@@ -34,7 +32,7 @@ pub(crate) async fn settle(result: Result<Reply>, acker: Acker, delayed_nack: bo
     if let Err(error) = acker.settle(settlement).await {
         warn!(
             error = error.chain(),
-            queue, "could not settle a delivery; it will come again"
+            queue, "could not settle a delivery; unless it is settled after all, it comes again"
         );
     }
 }
@@ -49,18 +47,21 @@ fn settlement(result: Result<Reply>) -> Settlement {
         .cloned()
         .unwrap_or_else(|| by_outcome(&error))
     {
-        Settlement::Nack { delay: None } => Settlement::Nack { delay: Some(PAUSE) },
+        Settlement::Nack { delay } => Settlement::Nack {
+            delay: Some(delay.unwrap_or(PAUSE).max(PAUSE)),
+        },
         settlement => settlement,
     }
 }
 
+/// Nothing is rejected here: a failure that nobody could make safe may concern the message or not, and a queue
+/// may have no dead letters.
 fn by_outcome(error: &Error) -> Settlement {
-    match error.outcome() {
-        Outcome::Fatal => Settlement::Reject,
-        Outcome::Defer(delay) => Settlement::Nack { delay: Some(delay) },
-        // Outcomes that this version does not know are treated as the safest one.
-        _ => Settlement::Nack { delay: Some(PAUSE) },
-    }
+    let delay = match error.outcome() {
+        Outcome::Defer(delay) => delay,
+        _ => PAUSE,
+    };
+    Settlement::Nack { delay: Some(delay) }
 }
 
 #[cfg(test)]
@@ -76,7 +77,11 @@ mod tests {
 
     #[test]
     fn no_error_is_ever_acked() {
-        check(Outcome::Fatal, &Settlement::Reject);
+        check(Outcome::Fatal, &Settlement::Nack { delay: Some(PAUSE) });
+        check(
+            Outcome::Defer(Duration::ZERO),
+            &Settlement::Nack { delay: Some(PAUSE) },
+        );
         check(Outcome::Retry, &Settlement::Nack { delay: Some(PAUSE) });
         check(Outcome::Requeue, &Settlement::Nack { delay: Some(PAUSE) });
         let minute = Duration::from_secs(60);

@@ -6,12 +6,13 @@
 //! | metrics | sees the final outcome, after retries |
 //! | dead_letter | takes what redeliver passes on, so a poison message leaves at once |
 //! | redeliver | decides whether the broker brings it again, after the attempts in the process are used up |
+//! | catch_panic | what panics between here and the handler (a layer of the user's, a value that is dropped at a timeout) fails the message and not the lane |
 //! | retry | each attempt passes everything below |
 //! | concurrency | if the server has a limit of its own: held per attempt, never while waiting to retry |
 //! | timeout | bounds one attempt, and tells the handler its deadline |
 //! | chaos | faults on purpose look like the handler's own |
 //! | the user's layers | see plain calls inside all guarantees |
-//! | catch_panic | innermost: a panic becomes an error where it happens, so all above treat it alike |
+//! | catch_panic | innermost: a handler's panic becomes an error where it happens, so that all above treat it alike |
 
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ where
         .layer(MetricsLayer::new(Arc::clone(queue)))
         .layer(DeadLetterLayer::new(recovery.clone()))
         .layer(RedeliverLayer::new(recovery))
+        .layer(CatchPanicLayer::new(Arc::clone(queue)))
         .layer(RetryLayer::new(Arc::clone(queue), policy.attempts.clone()))
         .layer(option_layer(policy.limit.clone()))
         .layer(

@@ -3,7 +3,7 @@
 pub(crate) mod plan;
 mod running;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tidings_core::{
     Call, Deadline, Error, ErrorKind, Reply, convention::Convention, error::Result,
@@ -16,6 +16,9 @@ use tracing::{info, warn};
 
 pub use self::running::{Drained, Running};
 use crate::{builder::ServerBuilder, signals::Signals, stack::Innermost};
+
+/// How long the transport may take to close when handlers had to be ended.
+const IMPATIENT: Duration = Duration::from_secs(1);
 
 /// Runs a router's subscribers over a transport, as a convention says.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +84,12 @@ impl Running {
                 self.abort()
             }
         };
-        self.transport().close(Deadline::after(grace)).await?;
+        // Whoever does not wait for handlers any more does not wait for the transport either.
+        let patience = if drained.complete { grace } else { IMPATIENT };
+        tokio::select! {
+            closed = self.transport().close(Deadline::after(patience)) => closed?,
+            signal = signals.next() => warn!(signal, "ended while the transport was closing"),
+        }
         drained.into_result()
     }
 }

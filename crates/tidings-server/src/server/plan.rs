@@ -9,7 +9,7 @@ use tidings_core::{
     topology::Topology,
     transport::{Capability, Transport},
 };
-use tidings_router::Route;
+use tidings_router::{Route, Router};
 
 /// Routes and the places where they stand.
 pub(crate) type Attached = Vec<(Route, Arc<Attachment>)>;
@@ -57,36 +57,56 @@ pub(crate) fn topology(
     topology
 }
 
+/// Refuses a subscriber that would never receive anything.
+pub(crate) fn check_router(router: &Router) -> Result<()> {
+    match router.idle().first() {
+        None => Ok(()),
+        Some(name) => {
+            let context = format!(
+                "subscriber `{name}` has no handler: add one with `.on(…)`, or leave it out"
+            );
+            Err(Error::new(ErrorKind::Misuse, context))
+        }
+    }
+}
+
 /// Refuses what the transport would silently do worse than promised.
 pub(crate) fn check_capabilities(
     routes: &[(Route, Arc<Attachment>)],
+    convention: &dyn Convention,
     transport: &dyn Transport,
 ) -> Result<()> {
     let (can, scheme) = (transport.capabilities(), transport.scheme());
-    for (route, attachment) in routes {
-        let subscriber = route.subscriber();
-        let queues = &attachment.topology.queues;
-        if queues.iter().any(|queue| queue.message_ttl.is_some()) {
-            can.require(
-                Capability::QueueTtl,
-                &format!("the delayed retry of subscriber `{subscriber}`"),
-                scheme,
-            )?;
-        }
-        if queues.iter().any(|queue| queue.dead_letter.is_some()) {
-            can.require(
-                Capability::DeadLettering,
-                &format!("the dead letters of subscriber `{subscriber}`"),
-                scheme,
-            )?;
-        }
-        if route.options().ordered_by.is_some() {
-            can.require(
-                Capability::Ordered,
-                &format!("the order per key of subscriber `{subscriber}`"),
-                scheme,
-            )?;
-        }
+    let require = |wanted, feature: &str| can.require(wanted, feature, scheme);
+    let topology = topology(routes, convention);
+    require(
+        Capability::UnroutableDetection,
+        "publishing without losing what nobody receives",
+    )?;
+    if !topology.exchanges.is_empty() {
+        require(Capability::Exchanges, "the topology of this convention")?;
     }
-    Ok(())
+    if topology
+        .queues
+        .iter()
+        .any(|queue| queue.message_ttl.is_some())
+    {
+        require(Capability::QueueTtl, "a retry with a delay")?;
+    }
+    if topology
+        .queues
+        .iter()
+        .any(|queue| queue.dead_letter.is_some())
+    {
+        require(Capability::DeadLettering, "dead letters")?;
+    }
+    let ordered = routes
+        .iter()
+        .find(|(route, _)| route.options().ordered_by.is_some());
+    ordered.map_or(Ok(()), |(route, _)| {
+        require(
+            Capability::Ordered,
+            &format!("the order per key of subscriber `{}`", route.subscriber()),
+        )
+    })
 }

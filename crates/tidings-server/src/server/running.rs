@@ -13,10 +13,7 @@ use futures_util::future::join_all;
 use tidings_client::Client;
 use tidings_core::{Error, ErrorKind, error::Result, tasks::Tasks, transport::Transport};
 
-use crate::{
-    control::Handle,
-    health::{Health, SubscriptionState},
-};
+use crate::{control::Handle, health::Health};
 
 /// A started server. Dropping it ends its handlers at once; their messages come again.
 pub struct Running {
@@ -74,13 +71,7 @@ impl Running {
 
     /// Resolves once every subscription has been tried.
     pub(crate) async fn tried(&self) {
-        let tried = |state: &SubscriptionState| *state != SubscriptionState::Connecting;
-        join_all(
-            self.subscriptions
-                .iter()
-                .map(|handle| handle.reaches(tried)),
-        )
-        .await;
+        join_all(self.subscriptions.iter().map(Handle::tried)).await;
     }
 
     /// A client that publishes through this server's transport, or through what
@@ -104,52 +95,36 @@ impl Running {
     }
 
     /// Stops consuming a queue, or all queues of a subscriber, and resolves once it has stopped. Messages wait
-    /// in the queue; handlers at work finish.
+    /// in the queue, also those that were delivered and had not begun; handlers at work finish.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is no such queue or subscriber here; the error lists those there are.
     pub async fn pause(&self, queue_or_subscriber: &str) -> Result<()> {
-        self.switch(queue_or_subscriber, true, |state| {
-            *state == SubscriptionState::Paused
-        })
-        .await
+        self.switch(queue_or_subscriber, true).await
     }
 
-    /// Consumes again what was paused, and resolves once it does.
+    /// Consumes again what was paused. Resolves once it is not paused any more; [`health`](Self::health) says
+    /// whether it consumes.
     ///
     /// # Errors
     /// As [`pause`](Self::pause).
     pub async fn resume(&self, queue_or_subscriber: &str) -> Result<()> {
-        self.switch(queue_or_subscriber, false, |state| {
-            *state != SubscriptionState::Paused
-        })
-        .await
+        self.switch(queue_or_subscriber, false).await
     }
 
-    async fn switch(
-        &self,
-        name: &str,
-        paused: bool,
-        reached: fn(&SubscriptionState) -> bool,
-    ) -> Result<()> {
-        let handles: Vec<_> = self
+    async fn switch(&self, name: &str, paused: bool) -> Result<()> {
+        let called = self
             .subscriptions
             .iter()
-            .filter(|handle| handle.is_called(name))
-            .collect();
+            .filter(|handle| handle.is_called(name));
+        let handles: Vec<_> = called.collect();
         if handles.is_empty() {
             return Err(self.unknown(name));
         }
         for handle in &handles {
             handle.set_paused(paused);
         }
-        let ended = |state: &SubscriptionState| *state == SubscriptionState::Ended;
-        join_all(
-            handles
-                .iter()
-                .map(|handle| handle.reaches(move |state| reached(state) || ended(state))),
-        )
-        .await;
+        join_all(handles.iter().map(|handle| handle.follows(paused))).await;
         Ok(())
     }
 

@@ -11,5 +11,6 @@ mod fallback;
 mod lifecycle;
 mod ordering;
 mod publishing;
+mod resilience;
 mod signals;
 mod world;
