@@ -33,7 +33,7 @@
 //!
 //! | to | see |
 //! |---|---|
-//! | write a message | [`Event`](macro@Event), [`Command`](macro@Command) |
+//! | write a message | [`Event`](macro@Event), [`Command`](macro@Command), [`Contract`] |
 //! | write a handler | [`Router`], [`Subscriber`], [`State`], [`Metadata`], [`HandlerError`] |
 //! | say how failures are treated | [`RetryPolicy`], [`Outcome`], [`redrive`] |
 //! | run handlers | [`Server`], [`server::ServerBuilder`], [`Running`], [`Health`] |
@@ -69,6 +69,9 @@ pub use tidings_core::{
     contract, handler_error::ResultExt, headers, metric, retry_policy::RetryPolicy, schema, tasks,
     topology,
 };
+// The traits; the derives of the same names are above.
+#[doc(inline)]
+pub use tidings_core::contract::{Command, Event};
 #[cfg(feature = "domain")]
 #[doc(inline)]
 pub use tidings_domain::{self as domain, Domain};
@@ -116,6 +119,7 @@ pub mod transport {
     pub use tidings_core::{
         Acker, Completion, Delivery, Payload, Properties,
         acker::Settle,
+        call::Message,
         properties::Fields,
         transport::{
             BoxFuture, Capabilities, Capability, Publisher, QueueStatus, Registry, Subscriber,
