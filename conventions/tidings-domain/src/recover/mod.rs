@@ -29,6 +29,14 @@ pub const FATAL: &str = "fatal";
 /// The reason of a dead letter whose count of redeliveries is not a number: nobody can say how often it was tried.
 pub const BAD_COUNT: &str = "bad_redelivery_count";
 
+/// The shortest deferral: a handler that says "not now" without a time must not be asked again at once, for ever.
+const SHORTEST_DEFERRAL: Duration = Duration::from_millis(250);
+/// The longest deferral by detours, unless a single one takes longer. Every publisher can set the header that
+/// prolongs them, and must not be able to hide a message for ever.
+const LONGEST_DEFERRAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// By how much the clocks of those who share a queue may differ.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(60 * 60);
+
 /// How often a message has been given back after a failure, 0 if it never was.
 ///
 /// # Errors
@@ -43,11 +51,13 @@ pub fn redelivery_count(headers: &Headers) -> Result<u32, &tidings_core::HeaderV
     }
 }
 
-/// How long a deferred message that is back early must still wait.
+/// How long a deferred message that is back early must still wait. A time too far ahead is not ours and means nothing:
+/// the message is handled, as by systems that do not know the header.
 pub(crate) fn held_back(call: &Call, now: Timestamp) -> Option<Duration> {
     let until = call.envelope.headers.int(headers::NOT_BEFORE)?;
     let left = u64::try_from(until.saturating_sub(now.as_millisecond())).ok()?;
-    (left > 0).then(|| Duration::from_millis(left))
+    let left = Duration::from_millis(left);
+    (!left.is_zero() && left <= LONGEST_DEFERRAL + CLOCKS_DIFFER).then_some(left)
 }
 
 impl Domain {
@@ -58,7 +68,7 @@ impl Domain {
                 settlement: Settlement::Nack { delay: None },
                 fate: Fate::Requeued,
             },
-            Outcome::Defer(delay) => self.defer(failed, place, delay),
+            Outcome::Defer(delay) => self.defer(failed, place, delay.max(SHORTEST_DEFERRAL)),
             // There is nowhere further to go, and going nowhere at once would be a hot loop.
             _ if place.dead => self.defer(failed, place, place.dead_letter_pause(self.queues())),
             Outcome::Fatal => self.dead_letter(failed, place, fatal_reason(failed.error.kind())),
@@ -96,19 +106,23 @@ impl Domain {
 
     /// A later time, without counting.
     fn defer(&self, failed: &Failed<'_>, place: Place<'_>, delay: Duration) -> Plan {
-        let fate = Fate::Deferred { delay: Some(delay) };
         if failed.delayed_nack {
-            let settlement = Settlement::Nack { delay: Some(delay) };
-            return Plan::Settle { settlement, fate };
+            let delay = Some(delay);
+            return Plan::Settle {
+                settlement: Settlement::Nack { delay },
+                fate: Fate::Deferred { delay },
+            };
         }
         let detour = self.detour_of(failed, place, delay);
+        // What is left after the detour is waited for only if `held_back` believes it.
+        let delay = delay.min(detour.ttl.unwrap_or_default().max(LONGEST_DEFERRAL));
         let mut copy = Copy::of(failed, place).not_before(failed.now, delay);
         if detour.ttl.is_none_or(|ttl| delay < ttl) {
             copy = copy.expiring(delay);
         }
         Plan::Forward {
             call: copy.to(detour.address),
-            fate,
+            fate: Fate::Deferred { delay: Some(delay) },
         }
     }
 

@@ -145,11 +145,16 @@ fn deferring_uses_the_transports_own_delay_or_the_fittest_queue() {
     check(
         Duration::ZERO,
         &format!("retry.{Q}"),
-        Some(Duration::from_millis(1)),
+        Some(Duration::from_millis(250)),
     );
 
-    let attachment = attach(&main_queue(), &steps);
-    let error = ordinary_failure().with_outcome(Outcome::Defer(minute));
+    assert_eq!(nacked(&steps, minute), minute);
+}
+
+/// The delay with which a deferred message is nacked on a transport that can do that.
+fn nacked(policy: &RetryPolicy, delay: Duration) -> Duration {
+    let attachment = attach(&main_queue(), policy);
+    let error = ordinary_failure().with_outcome(Outcome::Defer(delay));
     let call = call(RK, Headers::new());
     let failed = Failed {
         attachment: &attachment,
@@ -158,8 +163,76 @@ fn deferring_uses_the_transports_own_delay_or_the_fittest_queue() {
         delayed_nack: true,
         now: now(),
     };
-    assert!(matches!(
-        domain().recover(&failed),
-        Plan::Settle { settlement: Settlement::Nack { delay: Some(delay) }, .. } if delay == minute
-    ));
+    match domain().recover(&failed) {
+        Plan::Settle {
+            settlement: Settlement::Nack { delay: Some(delay) },
+            fate,
+        } => {
+            assert_eq!(fate, Fate::Deferred { delay: Some(delay) });
+            delay
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn deferring_by_nothing_is_no_hot_loop() {
+    let shortest = Duration::from_millis(250);
+    let policy = RetryPolicy::default();
+    assert_eq!(nacked(&policy, Duration::ZERO), shortest);
+
+    let error = ordinary_failure().with_outcome(Outcome::Defer(Duration::ZERO));
+    for interest in [main_queue(), dead_letters(), Interest::All] {
+        let attachment = attach(&interest, &policy);
+        let (copy, fate) = forwarded(recover(&attachment, &call(RK, Headers::new()), &error));
+        let delay = Some(shortest);
+        assert_eq!(fate, Fate::Deferred { delay });
+        assert_eq!(copy.envelope.properties.expiration(), delay);
+        assert_eq!(domain().held_back(&copy, now()), delay);
+    }
+}
+
+#[test]
+fn a_time_that_is_too_far_ahead_does_not_hide_a_message() {
+    let check = |ahead: i64, expected: Option<Duration>| {
+        let until = now().as_millisecond().saturating_add(ahead);
+        let call = call(RK, Headers::new().with(headers::NOT_BEFORE, until));
+        assert_eq!(domain().held_back(&call, now()), expected, "{ahead} ms");
+    };
+    let hour = 3_600_000;
+    check(hour, Some(Duration::from_secs(3_600)));
+    check(24 * hour, Some(Duration::from_secs(24 * 3_600)));
+    check(26 * hour, None);
+    check(i64::MAX, None);
+    check(-hour, None);
+    check(i64::MIN, None);
+}
+
+#[test]
+fn a_long_deferral_returns_after_a_day_or_the_longest_detour() {
+    let day = Duration::from_secs(24 * 3_600);
+    let check = |policy: &RetryPolicy, interest: &Interest, delay: Duration, expected: Duration| {
+        let attachment = attach(interest, policy);
+        let error = ordinary_failure().with_outcome(Outcome::Defer(delay));
+        let (copy, fate) = forwarded(recover(&attachment, &call(RK, Headers::new()), &error));
+        let delay = Some(expected);
+        assert_eq!(fate, Fate::Deferred { delay });
+        let until = copy.envelope.headers.int(headers::NOT_BEFORE).unwrap();
+        let ahead = u64::try_from(until - now().as_millisecond()).unwrap();
+        assert_eq!(Duration::from_millis(ahead), expected);
+    };
+    let usual = RetryPolicy::default();
+    check(&usual, &main_queue(), day, day);
+    check(&usual, &main_queue(), Duration::MAX, day);
+    let stepped = RetryPolicy::new(3).with_steps([day * 3]);
+    check(&stepped, &main_queue(), Duration::MAX, day * 3);
+    check(&stepped, &main_queue(), day * 2, day);
+    check(&stepped, &dead_letters(), Duration::MAX, day);
+
+    let behind = now() - Duration::from_secs(60);
+    let attachment = attach(&main_queue(), &usual);
+    let error = ordinary_failure().with_outcome(Outcome::Defer(day));
+    let (copy, _) = forwarded(recover(&attachment, &call(RK, Headers::new()), &error));
+    let left = domain().held_back(&copy, behind);
+    assert_eq!(left, Some(day + Duration::from_secs(60)), "clocks differ");
 }
