@@ -1,6 +1,7 @@
 //! By what the messages of one subscription are kept in order.
 
 use std::{
+    borrow::Cow,
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
@@ -8,11 +9,15 @@ use std::{
 
 use tidings_core::{
     Call,
+    codec::Format,
     convention::{Attachment, Convention},
 };
 
 /// Messages with equal keys are handled one after the other, in the order of delivery; messages with
 /// different keys, and those without one, side by side.
+///
+/// The order is kept for each queue by one process. Two processes that consume the same queue have an order each,
+/// and so have two handlers of one subscriber, because each has a queue of its own.
 #[derive(Clone)]
 pub struct OrderKey(Key);
 
@@ -27,6 +32,9 @@ impl OrderKey {
     ///
     /// Only that field is read; a message without it has no key. Messages that cannot be opened have none either:
     /// their handling fails for that reason.
+    ///
+    /// Strings are equal however they are escaped, and numbers however they are written (`1`, `1.0`, `1e0`); lists and
+    /// objects only if they are written alike. As every key, it orders the messages of one queue in one process.
     #[must_use]
     pub fn field(name: impl Into<Arc<str>>) -> Self {
         Self(Key::Field(name.into()))
@@ -40,7 +48,8 @@ impl OrderKey {
         })))
     }
 
-    /// All messages of the subscription, one after the other.
+    /// All messages of one queue, one after the other, as long as one process consumes it. A subscriber with two handlers
+    /// has two queues, and works on both at a time.
     #[must_use]
     pub fn all() -> Self {
         Self::by(|_| Some(()))
@@ -58,11 +67,78 @@ impl OrderKey {
             Key::Function(key) => key(call),
             Key::Field(name) => {
                 let opened = convention.open(&call.envelope, attachment).ok()?;
-                convention
-                    .format()
+                let format = convention.format();
+                format
                     .field(&opened.body, name)
-                    .map(|raw| hash(&raw))
+                    .map(|raw| field_key(format, raw))
             }
+        }
+    }
+}
+
+/// The key of an encoded value: one for all spellings of a string or a number.
+///
+/// Publishers in different languages spell them differently, and the order must not depend on who published.
+fn field_key(format: Format, raw: &str) -> u64 {
+    match raw.as_bytes().first() {
+        Some(b'"') => hash(&(b'"', text(format, raw))),
+        Some(b'-' | b'0'..=b'9') => Number::of(raw).map_or_else(|| hash(&raw), |it| hash(&it)),
+        _ => hash(&raw),
+    }
+}
+
+/// A string without its quotes and escapes; with them if it is none, such as half of a surrogate pair.
+fn text(format: Format, raw: &str) -> Cow<'_, str> {
+    if raw.contains('\\') {
+        let decoded = format.decode(raw.as_bytes());
+        return decoded.map_or(Cow::Borrowed(raw), Cow::Owned);
+    }
+    let inside = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
+    Cow::Borrowed(inside.unwrap_or(raw))
+}
+
+/// A decimal number in pieces, so that it is compared exactly: as floats, large ids would be equal to their neighbours.
+struct Number<'a> {
+    is_negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+    exponent: i64,
+}
+
+impl<'a> Number<'a> {
+    /// `None` if its exponent is beyond all measure.
+    fn of(raw: &'a str) -> Option<Self> {
+        let (is_negative, raw) = match raw.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, raw),
+        };
+        let (mantissa, exponent) = raw.split_once(['e', 'E']).unwrap_or((raw, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        Some(Self {
+            is_negative,
+            whole,
+            fraction,
+            exponent: exponent.parse().ok()?,
+        })
+    }
+}
+
+/// Hashes the sign, the digits without the zeros around them, and where the point is.
+impl Hash for Number<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let digits = self.whole.bytes().chain(self.fraction.bytes());
+        let is_zero = |digit: &u8| *digit == b'0';
+        let leading = digits.clone().take_while(is_zero).count();
+        let trailing = digits.clone().rev().take_while(is_zero).count();
+        let all = self.whole.len() + self.fraction.len();
+        if leading == all {
+            return 0_u8.hash(state);
+        }
+        self.is_negative.hash(state);
+        let point = self.whole.len() as i128 - leading as i128 + i128::from(self.exponent);
+        point.hash(state);
+        for digit in digits.take(all - trailing).skip(leading) {
+            digit.hash(state);
         }
     }
 }

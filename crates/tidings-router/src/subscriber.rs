@@ -125,6 +125,9 @@ impl<S: 'static> Subscriber<S> {
     }
 
     /// Keeps messages with equal keys in order while others run side by side.
+    ///
+    /// Each queue has an order of its own in each process that consumes it: not even equal keys are kept in order between two
+    /// handlers of this subscriber, or between two processes.
     #[must_use]
     pub fn ordered_by(mut self, key: OrderKey) -> Self {
         self.options.ordered_by = Some(key);

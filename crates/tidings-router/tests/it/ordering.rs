@@ -34,6 +34,49 @@ fn by_a_field_compares_its_value_alone() {
     }
 }
 
+/// Every spelling has the key of the first, and nothing among `others` has it.
+#[track_caller]
+fn check(spellings: &[&str], others: &[&str]) {
+    let by_user = OrderKey::field("user");
+    let of = |value: &str| {
+        let key = key(&by_user, &format!(r#"{{"n": 1, "user": {value}}}"#));
+        assert!(key.is_some(), "{value} has no key");
+        key
+    };
+    for spelling in spellings {
+        assert_eq!(of(spelling), of(spellings[0]), "{spelling}");
+    }
+    for other in others {
+        assert_ne!(of(other), of(spellings[0]), "{other}");
+    }
+}
+
+#[test]
+fn by_a_field_a_string_is_the_same_however_it_is_escaped() {
+    check(
+        &[r#""é""#, r#""\u00e9""#, r#""\u00E9""#],
+        &[r#""e""#, r#""É""#, r#""u00e9""#, r#""\\u00e9""#],
+    );
+    check(&[r#""a/b""#, r#""a\/b""#, r#""\u0061/b""#], &[r#""ab""#]);
+    check(&[r#""😀""#, r#""\ud83d\ude00""#], &[r#""\ud83d""#]);
+    check(&[r#""""#], &["null", r#""null""#]);
+    check(&[r#""1""#], &["1"]);
+}
+
+#[test]
+fn by_a_field_a_number_is_the_same_however_it_is_written() {
+    check(
+        &["1", "1.0", "1e0", "1E+0", "10e-1", "0.1e1", "0.01E2"],
+        &["-1", "10", "1.1", "11", "0", "0.1", "true"],
+    );
+    check(&["0", "-0", "0.0", "0e7", "-0.00E-3"], &["1", "0.1"]);
+    check(&["-2.50", "-25e-1", "-0.25E1"], &["2.5", "-2.05", "-25"]);
+    check(&["1200", "1.2e3", "12E2"], &["120", "12"]);
+    check(&["9007199254740993"], &["9007199254740992"]);
+    check(&["1e300", "10e299"], &["1e301"]);
+    check(&["1e99999999999999999999"], &["1", "1e9"]);
+}
+
 #[test]
 fn by_a_field_that_is_not_there_has_no_key() {
     let by_user = OrderKey::field("user");
