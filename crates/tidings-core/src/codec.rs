@@ -168,7 +168,8 @@ impl Formatter for Python {
         fragment: &str,
     ) -> io::Result<()> {
         let mut rest = fragment;
-        while let Some(at) = rest.find(|c: char| !c.is_ascii() || c == '\u{7f}') {
+        // DEL and the first byte of everything beyond ASCII.
+        while let Some(at) = rest.bytes().position(|byte| byte >= 0x7f) {
             let (plain, tail) = rest.split_at(at);
             out.write_all(plain.as_bytes())?;
             let mut chars = tail.chars();
