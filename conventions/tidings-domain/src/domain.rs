@@ -1,15 +1,11 @@
 //! The convention itself: domain messages in the words of `tidings-core`.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use tidings_core::{
-    Address, Call, Envelope, Kind,
+    Address, Call, Envelope,
     clock::Clock,
     codec::Format,
     convention::{Attachment, Convention, Failed, Interest, Opened, Outgoing, Plan},
@@ -19,14 +15,12 @@ use tidings_core::{
 };
 
 use crate::{
-    DomainBuilder, QueueConfig, message,
+    DomainBuilder, QueueConfig,
+    desk::Desk,
+    message,
     names::{self, Names},
     recover,
 };
-
-/// How many names have their routing keys remembered, and how many versions of each. A service publishes few
-/// kinds of messages; one that republishes what strangers name must not grow without bound.
-const REMEMBERED: (usize, usize) = (1_024, 16);
 
 /// Events and commands of one service of one organization.
 ///
@@ -44,7 +38,7 @@ const REMEMBERED: (usize, usize) = (1_024, 16);
 #[derive(Clone)]
 pub struct Domain {
     settings: Settings,
-    keys: Arc<Mutex<HashMap<String, Vec<(Kind, i64, Arc<str>)>>>>,
+    desk: Arc<Desk>,
 }
 
 /// What a builder has checked.
@@ -93,35 +87,12 @@ impl Domain {
     pub(crate) fn from_settings(settings: Settings) -> Self {
         Self {
             settings,
-            keys: Arc::default(),
+            desk: Arc::default(),
         }
     }
 
     pub(crate) fn host(&self) -> &str {
         &self.settings.host
-    }
-
-    /// The routing key, made once for each kind of message.
-    fn routing_key(&self, kind: Kind, version: i64, name: &str) -> Result<Arc<str>> {
-        // A panic while the lock is held can only lose a remembered key.
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = keys.get(name).and_then(|of_name| {
-            of_name
-                .iter()
-                .find(|known| known.0 == kind && known.1 == version)
-        });
-        if let Some((_, _, key)) = known {
-            return Ok(Arc::clone(key));
-        }
-        let key: Arc<str> = self.names().routing_key(kind, version, name)?.into();
-        let (names, versions) = REMEMBERED;
-        if keys.len() < names || keys.contains_key(name) {
-            let of_name = keys.entry(name.to_owned()).or_default();
-            if of_name.len() < versions {
-                of_name.push((kind, version, Arc::clone(&key)));
-            }
-        }
-        Ok(key)
     }
 }
 
@@ -141,9 +112,12 @@ impl Convention for Domain {
     /// A fresh message carries no headers and no properties: existing systems lose a message with any foreign
     /// header at its first failure. Context belongs into `meta`.
     fn seal(&self, message: &Outgoing<'_>) -> Result<Call> {
-        let key = self.routing_key(message.kind, message.version, message.name)?;
-        let bytes = message::encode(message, || self.settings.clock.now())?;
-        let address = Address::new(Arc::clone(&self.names().exchange), key);
+        let (head, mut paper) = self.desk.prepare(self.names(), message)?;
+        message::encode(message, &head, || self.settings.clock.now(), &mut paper)?;
+        // Exactly as long as it is: what waits in a queue has no room to spare.
+        let bytes = Bytes::copy_from_slice(&paper);
+        self.desk.put_back(paper);
+        let address = Address::new(Arc::clone(&self.names().exchange), Arc::clone(&head.key));
         Ok(Call::new(address, Envelope::new(bytes)))
     }
 

@@ -21,6 +21,7 @@
 #![doc = include_str!("docs.md")]
 
 mod builder;
+mod desk;
 mod domain;
 mod glob;
 mod host;

@@ -14,13 +14,26 @@ use tidings_core::{
 use uuid::Uuid;
 
 use super::{
-    scan::{Fix, Scanner, Span, Syntax},
-    text, time,
+    quoted,
+    scan::{Expected, Fix, Scan, Scanner, Span},
+    text, time, usual,
 };
 use crate::names;
 
 /// Reads the bytes of a message. `expected` and `now` stand in for what it does not say.
 pub(crate) fn decode(
+    bytes: &[u8],
+    expected: Option<Kind>,
+    now: impl Fn() -> Timestamp,
+) -> Result<Opened<'_>> {
+    match usual::read(bytes) {
+        Some(opened) => Ok(opened),
+        None => any(bytes, expected, now),
+    }
+}
+
+/// Reads what [`usual::read`] leaves to it, which may be everything.
+pub(super) fn any(
     bytes: &[u8],
     expected: Option<Kind>,
     now: impl Fn() -> Timestamp,
@@ -35,7 +48,7 @@ fn read(text: &str, expected: Option<Kind>, now: impl Fn() -> Timestamp) -> Resu
     let mut scanner = Scanner::new(text);
     let data = body(&mut scanner)
         .and_then(|data| scanner.end().map(|()| data))
-        .map_err(|syntax| not_json(text, syntax))?;
+        .map_err(|expected| not_json(text, scanner.at, expected))?;
     let page = Page {
         text,
         fixes: scanner.fixes,
@@ -91,7 +104,7 @@ struct Members {
     meta: Option<Span>,
 }
 
-fn body(scanner: &mut Scanner<'_>) -> Result<Data, Syntax> {
+fn body(scanner: &mut Scanner<'_>) -> Scan<Data> {
     if scanner.upcoming() != Some(b'{') {
         return scanner.value().map(Data::NoObject);
     }
@@ -107,7 +120,7 @@ fn body(scanner: &mut Scanner<'_>) -> Result<Data, Syntax> {
     Ok(data)
 }
 
-fn members(scanner: &mut Scanner<'_>) -> Result<Data, Syntax> {
+fn members(scanner: &mut Scanner<'_>) -> Scan<Data> {
     if scanner.upcoming() != Some(b'{') {
         return scanner.value().map(Data::Other);
     }
@@ -142,6 +155,9 @@ impl<'a> Page<'a> {
 
     /// The value as JSON that every reader accepts.
     fn portable(&self, span: Span) -> Cow<'a, str> {
+        if self.fixes.is_empty() {
+            return Cow::Borrowed(self.raw(span));
+        }
         let first = self.fixes.partition_point(|fix| fix.at.start < span.start);
         let inside = self.fixes[first..]
             .iter()
@@ -172,6 +188,7 @@ impl<'a> Page<'a> {
     fn text_of(&self, span: Span) -> Cow<'a, str> {
         let raw = self.raw(span);
         match raw {
+            _ if raw.starts_with('"') => self.string(span),
             "null" => Cow::Borrowed("None"),
             "true" => Cow::Borrowed("True"),
             "false" => Cow::Borrowed("False"),
@@ -179,7 +196,6 @@ impl<'a> Page<'a> {
             "Infinity" => Cow::Borrowed("inf"),
             "-Infinity" => Cow::Borrowed("-inf"),
             "-0" => Cow::Borrowed("0"),
-            _ if raw.starts_with('"') => self.string(span),
             _ if raw.starts_with(['[', '{']) || !raw.contains(['.', 'e', 'E']) => {
                 Cow::Borrowed(raw)
             }
@@ -266,7 +282,7 @@ impl<'a> Page<'a> {
 
 /// The content of a text, given what is between its quotes. Only escapes make a copy.
 fn unescaped(inner: &str) -> Cow<'_, str> {
-    if !inner.contains('\\') {
+    if quoted::plain(inner.as_bytes()) == inner.len() {
         return Cow::Borrowed(inner);
     }
     // Keys are not fixed, so half a surrogate pair can still be in one: it is then no name that we know.
@@ -319,8 +335,7 @@ fn refuse(member: &str, what: &str, expected: &str) -> Error {
     Error::new(ErrorKind::Decode, context)
 }
 
-fn not_json(text: &str, syntax: Syntax) -> Error {
-    let Syntax { at, expected } = syntax;
+fn not_json(text: &str, at: usize, Expected(expected): Expected) -> Error {
     let found = match text.get(at..).and_then(|rest| rest.chars().next()) {
         Some(c) => format!("found {c:?}"),
         None => "it ends there".to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! One object with one member, `data`; in it `id`, `type`, `type_message`, `version`, `occurred_on`,
 //! `attributes` and `meta`, in this order. Writing produces the exact bytes that existing systems write.
-//! Reading is as lax as they are, reads the text once, recurses nowhere and copies nothing in the usual case;
+//! Reading is as lax as they are, reads the usual text once, recurses nowhere and copies nothing in the usual case;
 //! `attributes` and `meta` stay JSON.
 //!
 //! Decided differently from the Python side, on purpose:
@@ -19,12 +19,17 @@ mod decode;
 mod encode;
 mod format;
 mod nesting;
+mod quoted;
 mod scan;
 mod text;
 mod time;
+mod usual;
 
 pub use self::format::{format, format_time, parse_time};
-pub(crate) use self::{decode::decode, encode::encode};
+pub(crate) use self::{
+    decode::decode,
+    encode::{Head, encode},
+};
 
 /// How many levels of lists and objects a member of `data` may have. Python gives up at about the same depth.
 pub const DEEPEST: usize = 1_024;

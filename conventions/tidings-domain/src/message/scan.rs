@@ -27,19 +27,17 @@ pub(super) struct Fix {
     pub(super) with: &'static str,
 }
 
-/// Why the text is not JSON.
+/// What should be where the scanner stopped. The place is the scanner's own: without it a result fits into
+/// registers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Syntax {
-    pub(super) at: usize,
-    pub(super) expected: &'static str,
-}
+pub(super) struct Expected(pub(super) &'static str);
 
-type Scan<T> = Result<T, Syntax>;
+pub(super) type Scan<T = ()> = Result<T, Expected>;
 
 /// A place in a text.
 pub(super) struct Scanner<'a> {
     text: &'a str,
-    at: usize,
+    pub(super) at: usize,
     pub(super) fixes: Vec<Fix>,
 }
 
@@ -60,10 +58,7 @@ impl<'a> Scanner<'a> {
 
     /// Reads an object, calling `member` at each value with the text between the quotes of its key.
     /// `member` must read the value.
-    pub(super) fn object(
-        &mut self,
-        mut member: impl FnMut(&mut Self, &'a str) -> Scan<()>,
-    ) -> Scan<()> {
+    pub(super) fn object(&mut self, mut member: impl FnMut(&mut Self, &'a str) -> Scan) -> Scan {
         self.space();
         self.expect(b'{', "`{`")?;
         if self.upcoming() == Some(b'}') {
@@ -86,31 +81,33 @@ impl<'a> Scanner<'a> {
 
     /// Reads any value.
     pub(super) fn value(&mut self) -> Scan<Span> {
-        self.space();
+        let first = self.upcoming();
         let start = self.at;
-        let mut open = Nesting::default();
-        loop {
-            if self.element(&mut open)? && self.close(&mut open)? {
-                return Ok(Span {
-                    start,
-                    end: self.at,
-                });
-            }
+        match first {
+            Some(b'{' | b'[') => self.nested()?,
+            _ => self.scalar(first)?,
         }
+        Ok(self.since(start))
     }
 
     /// Nothing but space may follow.
-    pub(super) fn end(&mut self) -> Scan<()> {
+    pub(super) fn end(&mut self) -> Scan {
         match self.upcoming() {
             None => Ok(()),
             Some(_) => self.wrong("the end of the body"),
         }
     }
 
+    /// Reads a list or an object with all that is in it.
+    fn nested(&mut self) -> Scan {
+        let mut open = Nesting::default();
+        while !(self.element(&mut open)? && self.close(&mut open)?) {}
+        Ok(())
+    }
+
     /// Reads a scalar or the beginning of a list or an object. True if a value is complete.
     fn element(&mut self, open: &mut Nesting) -> Scan<bool> {
         match self.upcoming() {
-            Some(b'"') => self.string().map(|_| true),
             Some(b'{') => {
                 self.open(open, true)?;
                 if self.upcoming() != Some(b'}') {
@@ -123,8 +120,16 @@ impl<'a> Scanner<'a> {
                 self.open(open, false)?;
                 Ok(self.upcoming() == Some(b']'))
             }
-            Some(b'-' | b'0'..=b'9') => self.number().map(|()| true),
-            _ => self.literal().map(|()| true),
+            first => self.scalar(first).map(|()| true),
+        }
+    }
+
+    /// Reads a value that begins with this byte and has nothing in it.
+    fn scalar(&mut self, first: Option<u8>) -> Scan {
+        match first {
+            Some(b'"') => self.string(),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => self.literal(),
         }
     }
 
@@ -153,7 +158,7 @@ impl<'a> Scanner<'a> {
         Ok(true)
     }
 
-    fn open(&mut self, open: &mut Nesting, object: bool) -> Scan<()> {
+    fn open(&mut self, open: &mut Nesting, object: bool) -> Scan {
         if !open.push(object) {
             return self.wrong("at most 1024 levels of nesting");
         }
@@ -166,64 +171,17 @@ impl<'a> Scanner<'a> {
         if self.upcoming() != Some(b'"') {
             return self.wrong("a member name in double quotes");
         }
-        let key = self.string()?;
-        self.space();
-        self.expect(b':', "`:`")?;
+        let start = self.at;
+        self.string()?;
+        let key = self.since(start);
+        if self.upcoming() != Some(b':') {
+            return self.wrong("`:`");
+        }
+        self.at += 1;
         Ok(key)
     }
 
-    fn string(&mut self) -> Scan<Span> {
-        let start = self.at;
-        self.at += 1;
-        loop {
-            let plain = self.rest().iter().position(|b| !PLAIN[usize::from(*b)]);
-            self.at = plain.map_or(self.text.len(), |plain| self.at + plain);
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(Span {
-                        start,
-                        end: self.at,
-                    });
-                }
-                Some(b'\\') => self.escape()?,
-                Some(_) => return self.wrong("an escape instead of a control character"),
-                None => return self.wrong("the closing quote of a text"),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Scan<()> {
-        match self.rest().get(1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                self.at += 2;
-                Ok(())
-            }
-            Some(b'u') => self.unicode(),
-            _ => self.wrong("one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u"),
-        }
-    }
-
-    /// Reads `\uXXXX`, and the other half if it is half a pair.
-    fn unicode(&mut self) -> Scan<()> {
-        let Some(unit) = hex(self.rest()) else {
-            return self.wrong("four hexadecimal digits after \\u");
-        };
-        let start = self.at;
-        self.at += 6;
-        if !(0xd800..0xe000).contains(&unit) {
-            return Ok(());
-        }
-        let second = hex(self.rest()).filter(|unit| (0xdc00..0xe000).contains(unit));
-        if unit < 0xdc00 && second.is_some() {
-            self.at += 6;
-            return Ok(());
-        }
-        self.fix(start, "\\ufffd");
-        Ok(())
-    }
-
-    fn number(&mut self) -> Scan<()> {
+    fn number(&mut self) -> Scan {
         let start = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -252,7 +210,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn literal(&mut self) -> Scan<()> {
+    fn literal(&mut self) -> Scan {
         let start = self.at;
         match self.peek() {
             Some(b't') => self.word("true"),
@@ -264,7 +222,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn word(&mut self, word: &'static str) -> Scan<()> {
+    fn word(&mut self, word: &'static str) -> Scan {
         if !self.rest().starts_with(word.as_bytes()) {
             return self.wrong(word);
         }
@@ -272,15 +230,19 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn fix(&mut self, start: usize, with: &'static str) {
-        let at = Span {
-            start,
-            end: self.at,
-        };
+    pub(super) fn fix(&mut self, start: usize, with: &'static str) {
+        let at = self.since(start);
         self.fixes.push(Fix { at, with });
     }
 
-    fn some_digits(&mut self) -> Scan<()> {
+    pub(super) fn since(&self, start: usize) -> Span {
+        Span {
+            start,
+            end: self.at,
+        }
+    }
+
+    fn some_digits(&mut self) -> Scan {
         if !self.peek().is_some_and(|b| b.is_ascii_digit()) {
             return self.wrong("a digit");
         }
@@ -289,9 +251,8 @@ impl<'a> Scanner<'a> {
     }
 
     fn digits(&mut self) {
-        while self.peek().is_some_and(|b| b.is_ascii_digit()) {
-            self.at += 1;
-        }
+        let digits = self.rest().iter().take_while(|b| b.is_ascii_digit());
+        self.at += digits.count();
     }
 
     fn space(&mut self) {
@@ -300,7 +261,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn expect(&mut self, byte: u8, expected: &'static str) -> Scan<()> {
+    fn expect(&mut self, byte: u8, expected: &'static str) -> Scan {
         if self.peek() != Some(byte) {
             return self.wrong(expected);
         }
@@ -308,43 +269,17 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn wrong<T>(&self, expected: &'static str) -> Scan<T> {
-        Err(Syntax {
-            at: self.at,
-            expected,
-        })
+    pub(super) fn wrong<T>(&self, expected: &'static str) -> Scan<T> {
+        Err(Expected(expected))
     }
 
-    fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn rest(&self) -> &'a [u8] {
+    pub(super) fn rest(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
-}
-
-/// The bytes of a text that need no attention.
-const PLAIN: [bool; 256] = {
-    let mut plain = [true; 256];
-    let mut control = 0;
-    while control < 0x20 {
-        plain[control] = false;
-        control += 1;
-    }
-    plain[b'"' as usize] = false;
-    plain[b'\\' as usize] = false;
-    plain
-};
-
-/// The unit of a `\uXXXX` at the beginning of `bytes`.
-fn hex(bytes: &[u8]) -> Option<u32> {
-    let [b'\\', b'u', digits @ ..] = bytes else {
-        return None;
-    };
-    digits.get(..4)?.iter().try_fold(0, |unit, digit| {
-        Some(unit * 16 + char::from(*digit).to_digit(16)?)
-    })
 }
 
 #[cfg(test)]

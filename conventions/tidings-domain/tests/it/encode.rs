@@ -154,3 +154,40 @@ fn writes_what_json_cannot_say_as_null() {
     .unwrap();
     assert!(body(&call).contains(r#""attributes": {"x": [null, null]}"#));
 }
+
+#[test]
+fn leaves_nothing_of_one_message_in_the_next() {
+    let domain = domain();
+    let write = |version, kind, fields: &dyn Fn(&mut Vec<u8>) -> Result<()>| {
+        domain.seal(&Outgoing {
+            name: "m",
+            version,
+            kind,
+            id: Some(ID),
+            occurred_at: Some(Timestamp::UNIX_EPOCH),
+            meta: &Map::new(),
+            body: &|_, out: &mut Vec<u8>| fields(out),
+        })
+    };
+    let put = |text: &'static str| {
+        move |out: &mut Vec<u8>| {
+            out.extend_from_slice(text.as_bytes());
+            Ok(())
+        }
+    };
+    let first = write(1, Kind::Event, &put(r#"{"long": "text"}"#)).unwrap();
+    write(1, Kind::Event, &put("[]")).unwrap_err();
+    // Fields that publish something themselves while they are written.
+    let inside = |out: &mut Vec<u8>| {
+        let inner = write(2, Kind::Command, &put("{}"))?;
+        assert_eq!(&*inner.address.key, "petacc.registration.2.command.m");
+        assert!(body(&inner).contains(r#""type_message": "command", "version": 2"#));
+        put(r#"{"x": 1}"#)(out)
+    };
+    let second = write(1, Kind::Event, &inside).unwrap();
+    assert_eq!(
+        body(&second),
+        body(&first).replace(r#"{"long": "text"}"#, r#"{"x": 1}"#)
+    );
+    assert_eq!(&*second.address.key, "petacc.registration.1.event.m");
+}
