@@ -4,7 +4,11 @@
 //! many publishes as are waiting (group commit). Changes take effect in the broker only after their commit and
 //! in the order in which they were handed over.
 
+mod batch;
+mod failure;
 mod inbox;
+mod inspection;
+mod log;
 mod recovery;
 mod schema;
 mod store;

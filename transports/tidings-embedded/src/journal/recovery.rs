@@ -7,16 +7,17 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use rusqlite::Row;
+use rusqlite::{Params, Row};
 use tidings_core::{
-    Address, Error, Headers, Result,
+    Address, Error, ErrorKind, Headers, Result,
     clock::Clock,
     topology::{self, DeadLetter, ExchangeKind},
 };
 
 use super::{
+    failure::{damaged, failed},
     schema,
-    store::{Store, damaged, failed},
+    store::{Store, silent_since},
 };
 use crate::{
     broker::{
@@ -29,34 +30,28 @@ use crate::{
     envelope,
 };
 
-/// Producers that have been silent for a day will not ask again.
-const PRODUCER_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// Rebuilds the state that the file describes.
 ///
 /// # Errors
 /// `Corrupt` that names the file and what in it makes no sense. Nothing is skipped in silence.
 pub(super) fn recover(store: &mut Store) -> Result<State> {
     let mut state = State::new(Clock::SYSTEM);
-    let lifetime = i64::try_from(PRODUCER_LIFETIME.as_millis()).unwrap_or(i64::MAX);
-    let pruned = store.prune_producers(Clock::SYSTEM.now_millis().saturating_sub(lifetime));
-    pruned.map_err(|error| failed(&store.path, "prune", error))?;
-    let producers = read_all(store, schema::ALL_PRODUCERS, producer)?;
+    let producers = read_all(store, schema::ALL_PRODUCERS, [silent_since()], producer)?;
     for (id, producer) in producers {
         store.producers.insert(id, producer.clone());
         state.producers.recover(id, producer);
     }
-    for (name, kind) in read_all(store, schema::ALL_EXCHANGES, exchange)? {
+    for (name, kind) in read_all(store, schema::ALL_EXCHANGES, [], exchange)? {
         state.exchanges.add(name, kind);
     }
-    for (id, settings, attended) in read_all(store, schema::ALL_QUEUES, queue)? {
+    for (id, settings, attended) in read_all(store, schema::ALL_QUEUES, [], queue)? {
         state.last_id = state.last_id.max(id.0);
         state.exchanges.add_queue(Arc::clone(&settings.name), id);
         let mut queue = Queue::new(settings, None, true);
         queue.attended = attended;
         state.queues.insert(id, queue);
     }
-    for (exchange, queue, pattern) in read_all(store, schema::ALL_BINDINGS, binding)? {
+    for (exchange, queue, pattern) in read_all(store, schema::ALL_BINDINGS, [], binding)? {
         state.exchanges.bind(&exchange, &pattern, queue);
     }
     restore_messages(store, &mut state)?;
@@ -66,13 +61,14 @@ pub(super) fn recover(store: &mut Store) -> Result<State> {
 fn read_all<T>(
     store: &Store,
     sql: &str,
+    parameters: impl Params,
     read: fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Vec<T>> {
     let rows = || -> rusqlite::Result<Vec<T>> {
         store
             .connection
             .prepare(sql)?
-            .query_map([], read)?
+            .query_map(parameters, read)?
             .collect()
     };
     rows().map_err(|error| failed(&store.path, "read", error))
@@ -149,14 +145,14 @@ fn restore_messages(store: &Store, state: &mut State) -> Result<()> {
     let mut rows = statement.query([]).map_err(read_error)?;
     let mut address = Address::queue("");
     while let Some(row) = rows.next().map_err(read_error)? {
-        let read = || -> rusqlite::Result<_> {
-            let queue = QueueId(row.get::<_, i64>(1)?.cast_unsigned());
-            Ok((queue, row.get::<_, Option<i64>>(3)?, row.get::<_, i64>(0)?))
-        };
-        let (queue, visible_at, id) = read().map_err(read_error)?;
+        let (queue, visible_at) = place(row).map_err(read_error)?;
         let entry = message(row, &mut address)
             .map_err(read_error)?
-            .map_err(|error| damaged(&store.path, &format!("message {id}")).with_source(error))?;
+            .map_err(|(id, error)| {
+                let queue = state.queues.get(&queue).map(|queue| &*queue.settings.name);
+                let whose = format!("message {id} in queue `{}`", queue.unwrap_or("?"));
+                damaged(&store.path, &whose).with_source(error)
+            })?;
         state
             .restore(queue, entry, visible_at)
             .map_err(|how| damaged(&store.path, &how))?;
@@ -164,13 +160,23 @@ fn restore_messages(store: &Store, state: &mut State) -> Result<()> {
     Ok(())
 }
 
-/// The outer result is SQLite's, the inner one that of our notation.
-fn message(row: &Row<'_>, last: &mut Address) -> rusqlite::Result<Result<Entry, Error>> {
-    let head: Vec<u8> = row.get(5)?;
-    let body: Vec<u8> = row.get(6)?;
+/// Which queue, and when a message may be delivered.
+fn place(row: &Row<'_>) -> rusqlite::Result<(QueueId, Option<i64>)> {
+    Ok((QueueId(row.get::<_, i64>(1)?.cast_unsigned()), row.get(3)?))
+}
+
+/// The outer result is SQLite's; the inner error is about a message that is not as it was written.
+fn message(row: &Row<'_>, last: &mut Address) -> rusqlite::Result<Result<Entry, (i64, Error)>> {
+    let (id, expires_at) = (row.get(0)?, row.get(2)?);
+    let head: Vec<u8> = row.get(6)?;
+    let body: Vec<u8> = row.get(7)?;
+    if schema::checksum(id, row.get(1)?, expires_at, &head, &body) != row.get::<_, u32>(5)? {
+        let error = Error::new(ErrorKind::Corrupt, "its checksum is wrong");
+        return Ok(Err((id, error)));
+    }
     let mut call = match envelope::decode(&head.into()) {
         Ok(call) => call,
-        Err(error) => return Ok(Err(error)),
+        Err(error) => return Ok(Err((id, error))),
     };
     // Neighbours usually went to the same address: share it.
     if *last == call.address {
@@ -180,9 +186,9 @@ fn message(row: &Row<'_>, last: &mut Address) -> rusqlite::Result<Result<Entry, 
     }
     call.envelope.payload.bytes = Bytes::from(body);
     Ok(Ok(Entry {
-        id: row.get::<_, i64>(0)?.cast_unsigned(),
+        id: id.cast_unsigned(),
         message: call.into_message(),
-        expires_at: row.get(2)?,
+        expires_at,
         history: None,
         stored: true,
         redelivered: row.get(4)?,

@@ -1,33 +1,41 @@
 //! The file: opening it without harming what is not ours, and writing batches of changes in one transaction.
 
 use std::{
-    fs::{self, File},
-    io::Read,
+    fs::File,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
-use rusqlite::{CachedStatement, Connection, OpenFlags, params};
-use tidings_core::{Address, Envelope, Error, ErrorKind, Headers, Result, clock::Clock, topology};
+use rusqlite::{Connection, OpenFlags, config::DbConfig, params};
+use tidings_core::{Result, clock::Clock};
 
-use super::schema;
+use super::{
+    batch::Batch,
+    failure::{damaged, failed, unusable},
+    inspection::{Found, boot, inspect},
+    log::{self, Length, Log},
+    schema,
+};
 use crate::{
     broker::{
         ProducerId,
-        change::{Change, From, TopologyChange},
-        entry::Entry,
+        change::{Change, From},
         producers::Producer,
-        queue::QueueId,
     },
     config::{FileConfig, SyncMode},
-    envelope,
 };
 
 /// Up to this size the whole file is checked when it is opened: a fraction of a second.
 const CHECKED_IN_FULL: u64 = 64 << 20;
 /// How long somebody else, a backup for example, may hold the file before a commit fails.
 const BUSY: Duration = Duration::from_secs(5);
+/// Producers that have been silent for a day will not ask again.
+const PRODUCER_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// How many pages the log has when it is copied into the file: 16 MiB.
+const LONG: u32 = 4_000;
+/// SQLite copies the log by itself when that has failed for so long.
+const TOO_LONG: u32 = 10 * LONG;
 
 /// An open file of ours.
 #[derive(Debug)]
@@ -35,6 +43,10 @@ pub(super) struct Store {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
     pub(super) producers: HashMap<ProducerId, Producer>,
+    sync: SyncMode,
+    /// Whether the file may say that there must be a log: see [`checkpoint`](Self::checkpoint).
+    expects_log: bool,
+    length: Option<Length>,
     /// Where heads of messages are written before they are bound, again and again.
     scratch: Vec<u8>,
 }
@@ -46,23 +58,28 @@ impl Store {
     /// `Corrupt` for a file that is not ours, newer than this program or damaged; it is left as it is.
     pub(super) fn open(config: &FileConfig) -> Result<Self> {
         let path = &config.path;
-        let size = inspect(path)?;
+        let Found { size, log } = inspect(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)
-            .map_err(|error| failed(path, "open", error))?;
+        let open_error = |error| failed(path, "open", error);
+        let connection = Connection::open_with_flags(path, flags).map_err(open_error)?;
+        connection.busy_timeout(BUSY).map_err(open_error)?;
         let store = Self {
             connection,
             path: path.clone(),
             producers: HashMap::new(),
+            sync: config.sync,
+            expects_log: true,
+            length: None,
             scratch: Vec::new(),
         };
-        store
-            .connection
-            .busy_timeout(BUSY)
-            .map_err(|error| failed(path, "open", error))?;
-        store.recognise()?;
+        // A file that cannot be used stays as it is, and so does its log.
+        store.keep_log(true).map_err(open_error)?;
+        let ours = store.recognise()?;
+        if ours && log == Log::Missing {
+            store.check_log()?;
+        }
         store
             .prepare(config)
             .map_err(|error| failed(path, "prepare", error))?;
@@ -72,8 +89,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Makes sure that the file is ours before anything is written to it.
-    fn recognise(&self) -> Result<()> {
+    /// Makes sure that the file is ours before anything is written to it. False for a new one.
+    fn recognise(&self) -> Result<bool> {
         let read = |pragma| {
             self.connection
                 .pragma_query_value(None, pragma, |row| row.get::<_, i32>(0))
@@ -86,7 +103,16 @@ impl Store {
         let found = looked().map_err(|error| failed(&self.path, "read", error))?;
         match found {
             // New, or left behind by a process that was killed while making it.
-            (0, 0, 0) | (schema::APPLICATION_ID, schema::VERSION, _) => Ok(()),
+            (0, 0, 0) => Ok(false),
+            (schema::APPLICATION_ID, schema::VERSION, _) => Ok(true),
+            (schema::APPLICATION_ID, older @ ..schema::VERSION, _) => Err(unusable(
+                &self.path,
+                &format!(
+                    "has version {older}, from before the first release, and this program knows only version {}",
+                    schema::VERSION
+                ),
+                "handle its messages with the program that wrote it, then delete it",
+            )),
             (schema::APPLICATION_ID, newer, _) => Err(unusable(
                 &self.path,
                 &format!(
@@ -110,14 +136,10 @@ impl Store {
         connection.pragma_update_and_check(None, "locking_mode", "exclusive", |_| Ok(()))?;
         connection.set_prepared_statement_cache_capacity(32);
         connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-        let sync = match config.sync {
-            SyncMode::Full => "full",
-            SyncMode::Normal => "normal",
-        };
-        connection.pragma_update(None, "synchronous", sync)?;
+        connection.pragma_update(None, "synchronous", name(config.sync))?;
         connection.pragma_update(None, "cache_size", -65_536)?;
         connection.pragma_update(None, "temp_store", "memory")?;
-        connection.pragma_update_and_check(None, "wal_autocheckpoint", 4_000, |_| Ok(()))?;
+        connection.pragma_update_and_check(None, "wal_autocheckpoint", TOO_LONG, |_| Ok(()))?;
         connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
         let ours: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
         if ours != schema::APPLICATION_ID {
@@ -147,9 +169,96 @@ impl Store {
         }
     }
 
-    /// Forgets producers that have been silent since then.
-    pub(super) fn prune_producers(&self, before: i64) -> rusqlite::Result<usize> {
-        self.connection.execute(schema::PRUNE_PRODUCERS, [before])
+    /// A log that is not there although the file says that there must be one.
+    fn check_log(&self) -> Result<()> {
+        let expected = self
+            .connection
+            .query_row(schema::IS_LOG_EXPECTED, [], |row| row.get::<_, i64>(0));
+        match expected {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(unusable(
+                &self.path,
+                &format!(
+                    "is incomplete: the broker that used it last was not closed, and the log of its last changes, `{}`, is missing",
+                    log::path_of(&self.path).display()
+                ),
+                "put the log back, or restore a backup of both",
+            )),
+            Err(error) => Err(failed(&self.path, "read", error)),
+        }
+    }
+
+    /// Whether the log stays when the connection ends, instead of being copied into the file and deleted.
+    fn keep_log(&self, keep: bool) -> rusqlite::Result<()> {
+        self.connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)
+            .map(drop)
+    }
+
+    /// Begins to use a file from which everything could be read.
+    ///
+    /// # Errors
+    /// Why nothing can be written, which may pass: the file can be used.
+    pub(super) fn begin(&mut self) -> rusqlite::Result<()> {
+        self.keep_log(false)?;
+        // Nothing of an earlier broker's log stays, not even behind its end: what is found there later is ours.
+        self.connection.execute(schema::EXPECT_NO_LOG, [])?;
+        self.connection
+            .execute(schema::PRUNE_PRODUCERS, [silent_since()])?;
+        self.run_checkpoint("truncate")?;
+        self.checkpoint()?;
+        let page: i64 = self
+            .connection
+            .pragma_query_value(None, "page_size", |row| row.get(0))?;
+        // Without it SQLite copies the log later.
+        self.length = Length::of(&self.path, page.unsigned_abs()).ok();
+        Ok(())
+    }
+
+    /// Copies the log into the file if it has become long, so that the next commit writes it from the front.
+    pub(super) fn keep_log_short(&mut self) {
+        let long = self
+            .length
+            .as_mut()
+            .map(|length| length.exceeds(LONG.into()));
+        if !matches!(long, Some(Ok(true))) {
+            return;
+        }
+        if let Err(error) = self.checkpoint() {
+            tracing::warn!(%error, path = %self.path.display(), "the log of the broker's file could not be copied into it: it grows");
+        }
+    }
+
+    /// Copies the log into the file, in a way that shows when the log is lost later.
+    ///
+    /// SQLite opens a file whose log is missing without a word, as it was after the last copy. So what is copied says
+    /// that there must be a log, and the first change in the new log takes that back. Then the file without its log
+    /// says that something is missing; the two together, also after another program has copied the one into the other,
+    /// say that nothing is. A crash at any moment leaves the log where it is; only closing the file deletes it, when
+    /// everything is copied and the file says that no log is needed.
+    fn checkpoint(&mut self) -> rusqlite::Result<()> {
+        self.connection
+            .execute(schema::EXPECT_LOG, params![name(self.sync), boot()])?;
+        self.expects_log = true;
+        self.run_checkpoint("restart")?;
+        self.connection.execute(schema::EXPECT_NO_LOG, [])?;
+        self.expects_log = false;
+        Ok(())
+    }
+
+    fn run_checkpoint(&self, mode: &str) -> rusqlite::Result<()> {
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        self.connection.query_row(&sql, [], |_| Ok(()))
+    }
+
+    /// Closes the file. The log is copied and deleted, unless that fails; then the next to open the file does it.
+    pub(super) fn close(mut self) -> rusqlite::Result<()> {
+        self.length = None;
+        if self.expects_log {
+            let said = self.connection.execute(schema::EXPECT_NO_LOG, []);
+            self.keep_log(said.is_err())?;
+        }
+        self.connection.close().map_err(|(_, error)| error)
     }
 
     /// Writes changes in one transaction: all of them or, after an error, none.
@@ -159,12 +268,7 @@ impl Store {
     ) -> rusqlite::Result<()> {
         let transaction = self.connection.unchecked_transaction()?;
         {
-            let mut batch = Batch {
-                connection: &transaction,
-                scratch: &mut self.scratch,
-                insert: transaction.prepare_cached(schema::INSERT_MESSAGE)?,
-                delete: transaction.prepare_cached(schema::DELETE_MESSAGE)?,
-            };
+            let mut batch = Batch::new(&transaction, &mut self.scratch)?;
             let mut published: HashSet<ProducerId> = HashSet::new();
             for change in changes {
                 batch.write(change)?;
@@ -179,9 +283,14 @@ impl Store {
             for id in published {
                 batch.put_producer(id, &self.producers[&id])?;
             }
+            if self.expects_log {
+                batch.run(schema::EXPECT_NO_LOG, [])?;
+            }
         }
         // With `synchronous=full` this returns when the disk has the transaction.
-        transaction.commit()
+        transaction.commit()?;
+        self.expects_log = false;
+        Ok(())
     }
 
     /// Remembers that a publish was refused, so that it is new when it comes again.
@@ -203,175 +312,17 @@ fn note(producers: &mut HashMap<ProducerId, Producer>, from: &From) {
     producer.accept(from.sequence);
 }
 
-/// A transaction with the statements that nearly every change needs.
-struct Batch<'a> {
-    connection: &'a Connection,
-    scratch: &'a mut Vec<u8>,
-    insert: CachedStatement<'a>,
-    delete: CachedStatement<'a>,
+/// Since when a producer must have been silent to be forgotten, in milliseconds since the Unix epoch.
+pub(super) fn silent_since() -> i64 {
+    let lifetime = i64::try_from(PRODUCER_LIFETIME.as_millis()).unwrap_or(i64::MAX);
+    Clock::SYSTEM.now_millis().saturating_sub(lifetime)
 }
 
-impl Batch<'_> {
-    fn write(&mut self, change: &Change) -> rusqlite::Result<()> {
-        match change {
-            Change::Publish { rows, .. } => self.insert_all(rows),
-            Change::Bury { gone, rows } => {
-                // Deleted first: the room it had is there for its copies even in a full file.
-                if let Some(id) = gone {
-                    self.delete.execute([id.cast_signed()])?;
-                }
-                self.insert_all(rows)
-            }
-            Change::Forget { id } => self.delete.execute([id.cast_signed()]).map(drop),
-            Change::Hide { id, until } => {
-                self.run(schema::HIDE_MESSAGE, params![id.cast_signed(), until])
-            }
-            Change::Topology(changes) => changes
-                .iter()
-                .try_for_each(|change| self.change_topology(change)),
-            Change::Attend(queue) => self.run(schema::ATTEND_QUEUE, [queue.0.cast_signed()]),
-            Change::Confirm(_) => Ok(()),
-            Change::Close { delivered } => {
-                self.run(schema::LEAVE_QUEUES, [])?;
-                delivered
-                    .iter()
-                    .try_for_each(|id| self.run(schema::MARK_MESSAGE, [id.cast_signed()]))
-            }
-        }
+fn name(sync: SyncMode) -> &'static str {
+    match sync {
+        SyncMode::Full => "full",
+        SyncMode::Normal => "normal",
     }
-
-    fn insert_all(&mut self, rows: &[(QueueId, Entry)]) -> rusqlite::Result<()> {
-        let stored = rows.iter().filter(|(_, entry)| entry.stored);
-        for (queue, entry) in stored {
-            self.scratch.clear();
-            let message = &entry.message;
-            envelope::encode_head(&message.address, &message.envelope, false, self.scratch)
-                .map_err(unencodable)?;
-            self.insert.execute(params![
-                entry.id.cast_signed(),
-                queue.0.cast_signed(),
-                entry.expires_at,
-                &self.scratch[..],
-                &message.envelope.payload.bytes[..],
-            ])?;
-        }
-        Ok(())
-    }
-
-    fn change_topology(&self, change: &TopologyChange) -> rusqlite::Result<()> {
-        match change {
-            TopologyChange::Exchange(exchange) => self.run(
-                schema::INSERT_EXCHANGE,
-                params![&*exchange.name, exchange.kind.to_string()],
-            ),
-            TopologyChange::Queue(id, queue) => self.insert_queue(*id, queue),
-            TopologyChange::Bind {
-                exchange,
-                queue,
-                pattern,
-            } => self.run(
-                schema::INSERT_BINDING,
-                params![&**exchange, queue.0.cast_signed(), &**pattern],
-            ),
-            TopologyChange::DropExchange(name) => {
-                self.run(schema::DELETE_EXCHANGE_BINDINGS, [&**name])?;
-                self.run(schema::DELETE_EXCHANGE, [&**name])
-            }
-            TopologyChange::DropQueue(id) => {
-                let id = [id.0.cast_signed()];
-                self.run(schema::DELETE_QUEUE_BINDINGS, id)?;
-                self.run(schema::DELETE_QUEUE_MESSAGES, id)?;
-                self.run(schema::DELETE_QUEUE, id)
-            }
-        }
-    }
-
-    fn insert_queue(&self, id: QueueId, queue: &topology::Queue) -> rusqlite::Result<()> {
-        let ttl = queue
-            .message_ttl
-            .map(|ttl| i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
-        let to = queue.dead_letter.as_ref();
-        self.run(
-            schema::INSERT_QUEUE,
-            params![
-                id.0.cast_signed(),
-                &*queue.name,
-                ttl,
-                to.map(|to| &*to.exchange),
-                to.and_then(|to| to.key.as_deref()),
-                arguments_to_bytes(&queue.arguments)?,
-            ],
-        )
-    }
-
-    fn put_producer(&self, id: ProducerId, producer: &Producer) -> rusqlite::Result<()> {
-        let refused: Vec<u8> = producer
-            .refused
-            .iter()
-            .flat_map(|number| number.to_le_bytes())
-            .collect();
-        self.run(
-            schema::PUT_PRODUCER,
-            params![
-                id.0.to_le_bytes(),
-                producer.last.cast_signed(),
-                refused,
-                Clock::SYSTEM.now_millis(),
-            ],
-        )
-    }
-
-    fn run(&self, sql: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached(sql)?
-            .execute(parameters)
-            .map(drop)
-    }
-}
-
-/// Queue arguments are written like the headers of a message.
-fn arguments_to_bytes(arguments: &Headers) -> rusqlite::Result<Vec<u8>> {
-    let envelope = Envelope::default().with_headers(arguments.clone());
-    let mut bytes = Vec::new();
-    envelope::encode_head(&Address::queue(""), &envelope, false, &mut bytes)
-        .map_err(unencodable)?;
-    Ok(bytes)
-}
-
-/// The broker refuses what cannot be written before it comes here.
-fn unencodable(error: Error) -> rusqlite::Error {
-    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
-}
-
-/// Looks at a file before SQLite does, which would take an empty one for new. Returns its size.
-fn inspect(path: &Path) -> Result<u64> {
-    let mut header = Vec::new();
-    let size = match File::open(path) {
-        Ok(mut file) => {
-            let read = file.by_ref().take(16).read_to_end(&mut header);
-            read.and_then(|_| file.metadata())
-                .map_err(|error| unreadable(path, error))?
-                .len()
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
-        Err(error) => return Err(unreadable(path, error)),
-    };
-    if size > 0 && header != b"SQLite format 3\0" {
-        return Err(unusable(
-            path,
-            "is not an SQLite file",
-            "choose another path, or move the file away",
-        ));
-    }
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    if size == 0 && fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
-        return Err(damaged(
-            path,
-            "it is empty, and there is a log of changes to it",
-        ));
-    }
-    Ok(size)
 }
 
 /// A new file survives a power cut only when its folder knows of it. Where folders cannot be synced they need not be.
@@ -386,58 +337,97 @@ fn sync_folder(path: &Path) {
     }
 }
 
-fn unreadable(path: &Path, error: std::io::Error) -> Error {
-    let context = format!(
-        "cannot read the broker's file `{}`: check that its folder exists and may be read",
-        path.display()
-    );
-    Error::new(ErrorKind::Unavailable, context).with_source(error)
-}
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
 
-/// For files that must not be touched.
-fn unusable(path: &Path, what: &str, next: &str) -> Error {
-    let path = path.display();
-    Error::new(
-        ErrorKind::Corrupt,
-        format!("`{path}` {what}: {next}; it has not been changed"),
-    )
-}
+    use tidings_core::Error;
 
-pub(super) fn damaged(path: &Path, how: &str) -> Error {
-    unusable(
-        path,
-        &format!("is damaged: {how}"),
-        "restore a backup, or save what `sqlite3 FILE .recover` finds",
-    )
-}
+    use super::*;
 
-/// What an error of SQLite means for whoever opens the file.
-pub(super) fn failed(path: &Path, doing: &str, error: rusqlite::Error) -> Error {
-    use rusqlite::ErrorCode::{CannotOpen, DatabaseCorrupt, DiskFull, NotADatabase};
+    struct Folder(PathBuf);
 
-    match error.sqlite_error_code() {
-        Some(DatabaseCorrupt | NotADatabase) => {
-            damaged(path, &error.to_string()).with_source(error)
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("tidings-store-{name}-{}", std::process::id());
+            let folder = std::env::temp_dir().join(name);
+            fs::create_dir_all(&folder).unwrap();
+            Self(folder)
         }
-        code => {
-            let kind = if code == Some(DiskFull) {
-                ErrorKind::Full
-            } else {
-                ErrorKind::Unavailable
-            };
-            let next = match code {
-                Some(DiskFull) => "make room on the disk or raise `max_size_mb`",
-                Some(CannotOpen) => "check that its folder exists and may be written",
-                _ => "check the disk and who else uses the file",
-            };
-            Error::new(
-                kind,
-                format!(
-                    "cannot {doing} the broker's file `{}`: {next}",
-                    path.display()
-                ),
-            )
-            .with_source(error)
+
+        fn file(&self) -> PathBuf {
+            self.0.join("file")
         }
+
+        /// Opens what a crash would leave now, with or without the log.
+        fn after_crash(&self, log: bool) -> Result<Store> {
+            let crashed = self.0.join("crashed");
+            drop(fs::remove_file(log::path_of(&crashed)));
+            fs::copy(self.file(), &crashed).unwrap();
+            if log && log::path_of(&self.file()).exists() {
+                fs::copy(log::path_of(&self.file()), log::path_of(&crashed)).unwrap();
+            }
+            Store::open(&FileConfig::new(crashed))
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
+
+    /// From the first opening to the end of a close: the file with its log can always be used; the file alone is
+    /// refused exactly while its log has something that it has not.
+    #[test]
+    fn a_crash_at_any_step_is_fine_and_a_missing_log_is_not() {
+        let folder = Folder::new("steps");
+        let check = |step: &str, alone: bool| {
+            let both = folder.after_crash(true).map(drop);
+            assert!(both.is_ok(), "{step}: {:?}", both.err());
+            let found = folder.after_crash(false).map(drop);
+            assert_eq!(found.is_ok(), alone, "{step}: {:?}", found.err());
+            let missing = |error: &Error| error.chain().contains("missing");
+            assert!(found.err().as_ref().is_none_or(missing), "{step}");
+        };
+        let mut store = Store::open(&FileConfig::new(folder.file())).unwrap();
+        check("made", true);
+        store.begin().unwrap();
+        check("begun", false);
+        let attend = [Change::Attend(crate::broker::queue::QueueId(1))];
+        store.write(attend.iter()).unwrap();
+        check("written", false);
+        let run = |sql: &str| store.connection.execute(sql, []).unwrap();
+        store
+            .connection
+            .execute(schema::EXPECT_LOG, params!["full", boot()])
+            .unwrap();
+        check("a log is expected", false);
+        store.run_checkpoint("restart").unwrap();
+        check("copied", false);
+        run(schema::EXPECT_NO_LOG);
+        check("the log begins anew", false);
+        store.run_checkpoint("passive").unwrap();
+        check("copied for the end", true);
+        store.close().unwrap();
+        check("closed", true);
+    }
+
+    /// The first thing a new owner does leaves an empty log behind for a moment.
+    #[test]
+    fn a_crash_while_a_crashed_file_is_taken_over_is_fine() {
+        let folder = Folder::new("over");
+        let mut store = Store::open(&FileConfig::new(folder.file())).unwrap();
+        store.begin().unwrap();
+        let next = folder.after_crash(true).unwrap();
+        next.run_checkpoint("truncate").unwrap();
+        let log = fs::metadata(log::path_of(&next.path)).unwrap();
+        assert_eq!(log.len(), 0);
+        let again = folder.0.join("again");
+        fs::copy(&next.path, &again).unwrap();
+        fs::copy(log::path_of(&next.path), log::path_of(&again)).unwrap();
+        let mut again = Store::open(&FileConfig::new(again)).unwrap();
+        again.begin().unwrap();
+        again.close().unwrap();
     }
 }

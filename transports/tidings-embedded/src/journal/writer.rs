@@ -14,9 +14,10 @@ use tidings_core::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
 use super::{
+    failure::failed,
     inbox::{Gathering, Inbox, Op},
     recovery::recover,
-    store::{Store, failed},
+    store::Store,
 };
 use crate::{
     broker::{change::Change, state::State},
@@ -56,9 +57,7 @@ impl Writer {
             .name("tidings-journal".to_owned())
             .spawn(move || {
                 let _ending = Ending(Arc::clone(&of_thread));
-                let recovered =
-                    Store::open(&config).and_then(|mut store| Ok((recover(&mut store)?, store)));
-                match recovered {
+                match open(&config) {
                     Ok((state, store)) => {
                         if opened.send(Ok(state)).is_ok() {
                             let closed = Writing::new(store, of_thread, &config).run();
@@ -165,6 +164,8 @@ impl Writing {
             let started = Instant::now();
             let outcome = self.write(ops, closing.as_ref());
             self.took = started.elapsed();
+            // After the answers, which need not wait for it.
+            self.store.keep_log_short();
             if let Some(op) = closing {
                 self.close();
                 return op.done.map(|done| (done, outcome));
@@ -295,10 +296,20 @@ impl Writing {
 
     fn close(self) {
         let Self { store, .. } = self;
-        if let Err((_, error)) = store.connection.close() {
-            tracing::warn!(%error, path = %store.path.display(), "the broker's file was not closed cleanly: it will be recovered");
+        let path = store.path.clone();
+        if let Err(error) = store.close() {
+            tracing::warn!(%error, path = %path.display(), "the broker's file was not closed cleanly: it will be recovered");
         }
     }
+}
+
+fn open(config: &FileConfig) -> Result<(State, Store)> {
+    let mut store = Store::open(config)?;
+    let state = recover(&mut store)?;
+    if let Err(error) = store.begin() {
+        tracing::warn!(%error, path = %store.path.display(), "nothing can be written to the broker's file for now");
+    }
+    Ok((state, store))
 }
 
 /// Takes the change that ends the journal out of a batch. It is the last one that is not refused.
