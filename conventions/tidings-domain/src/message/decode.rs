@@ -267,15 +267,15 @@ impl<'a> Page<'a> {
         )
     }
 
-    /// What a value is, in words, for errors.
+    /// What a value is, in words, for errors. Never the value itself: errors are logged, payloads are not.
     fn what(&self, span: Span) -> String {
         let raw = self.raw(span);
         match raw.as_bytes().first() {
             Some(b'{') => "an object".to_owned(),
             Some(b'[') => "a list".to_owned(),
-            Some(b'"') => format!("the text {}", shortened(raw)),
-            Some(b'-' | b'0'..=b'9') => format!("the number {}", shortened(raw)),
-            _ => shortened(raw).into_owned(),
+            Some(b'"') => format!("a text of {} bytes", raw.len().saturating_sub(2)),
+            Some(b'-' | b'0'..=b'9') => "a number".to_owned(),
+            _ => raw.chars().take(8).collect(),
         }
     }
 }
@@ -321,13 +321,6 @@ fn python_float(raw: &str) -> Cow<'_, str> {
         return Cow::Borrowed(if value < 0.0 { "-inf" } else { "inf" });
     }
     String::from_utf8(out).map_or(Cow::Borrowed(raw), Cow::Owned)
-}
-
-fn shortened(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(48) {
-        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
-        None => Cow::Borrowed(text),
-    }
 }
 
 fn refuse(member: &str, what: &str, expected: &str) -> Error {

@@ -13,7 +13,8 @@
 //! * Attributes named like internals of the Python classes (`format`, `_message_id`, …) are ordinary data here.
 //!   A publisher whose messages Python services receive must avoid them.
 //! * `type` and `type_message` that are lists or objects are kept as their JSON text.
-//! * A `version` beyond 64 bits and text nested deeper than [`DEEPEST`] levels are errors.
+//! * A `version` beyond 64 bits and text nested deeper than [`DEEPEST`] levels are errors. The fields of a typed
+//!   message may have 128 levels, which is what serde_json reads.
 
 mod decode;
 mod encode;
