@@ -9,6 +9,7 @@ mod failure;
 mod inbox;
 mod inspection;
 mod log;
+mod promised;
 mod recovery;
 mod schema;
 mod store;

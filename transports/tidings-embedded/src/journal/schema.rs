@@ -77,6 +77,7 @@ pub(super) const DELETE_QUEUE_BINDINGS: &str = "DELETE FROM bindings WHERE queue
 pub(super) const DELETE_QUEUE_MESSAGES: &str = "DELETE FROM messages WHERE queue = ?1";
 pub(super) const PUT_PRODUCER: &str = "INSERT INTO producers (id, last, refused, used_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE SET last = excluded.last, refused = excluded.refused, used_at = excluded.used_at";
 pub(super) const PRUNE_PRODUCERS: &str = "DELETE FROM producers WHERE used_at < ?1";
+pub(super) const DELETE_PRODUCER: &str = "DELETE FROM producers WHERE id = ?1";
 pub(super) const EXPECT_LOG: &str = "INSERT INTO log (id, expected, sync, boot) VALUES (1, 1, ?1, ?2) ON CONFLICT (id) DO UPDATE SET expected = 1, sync = excluded.sync, boot = excluded.boot";
 pub(super) const EXPECT_NO_LOG: &str = "UPDATE log SET expected = 0 WHERE expected <> 0";
 

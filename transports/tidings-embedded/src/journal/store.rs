@@ -293,6 +293,20 @@ impl Store {
         Ok(())
     }
 
+    /// Notes that an hour has passed, and forgets producers that have been silent for a day.
+    pub(super) fn forget_idle_producers(&mut self) -> rusqlite::Result<()> {
+        let idle = self
+            .producers
+            .extract_if(|_, producer| !producer.stays())
+            .map(|(id, _)| id);
+        let idle: Vec<_> = idle.collect();
+        let transaction = self.connection.unchecked_transaction()?;
+        for id in idle {
+            transaction.execute(schema::DELETE_PRODUCER, [id.0.to_le_bytes()])?;
+        }
+        transaction.commit()
+    }
+
     /// Remembers that a publish was refused, so that it is new when it comes again.
     pub(super) fn refuse(&mut self, from: &From) {
         note(&mut self.producers, from);

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::{
     failure::failed,
     inbox::{Gathering, Inbox, Op},
+    promised::Promised,
     recovery::recover,
     store::Store,
 };
@@ -27,6 +28,9 @@ use crate::{
 
 /// How soon changes that could not be written are tried again when nothing else is to be written.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often producers that nobody hears of are looked for.
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// How long a commit waits at most for those who got their answers from the last one.
 const LONGEST_WAIT: Duration = Duration::from_millis(2);
@@ -132,6 +136,8 @@ struct Writing {
     /// How many changes the last batch had, and how long it took.
     answered: usize,
     took: Duration,
+    /// When producers were last looked for.
+    looked: Instant,
 }
 
 impl Writing {
@@ -144,6 +150,7 @@ impl Writing {
             owed: Vec::new(),
             answered: 0,
             took: Duration::ZERO,
+            looked: Instant::now(),
         }
     }
 
@@ -157,8 +164,7 @@ impl Writing {
             let closes = batch
                 .iter()
                 .any(|op| matches!(op.change, Change::Close { .. }));
-            let mut ops = mem::take(&mut self.owed);
-            ops.append(&mut batch);
+            let mut ops = mem::take(&mut batch);
             let closing = closes.then(|| split_off_closing(&mut ops));
             self.answered = ops.len();
             let started = Instant::now();
@@ -166,6 +172,10 @@ impl Writing {
             self.took = started.elapsed();
             // After the answers, which need not wait for it.
             self.store.keep_log_short();
+            if self.looked.elapsed() >= HOUR {
+                self.looked = Instant::now();
+                self.forget_idle_producers();
+            }
             if let Some(op) = closing {
                 self.close();
                 return op.done.map(|done| (done, outcome));
@@ -200,25 +210,45 @@ impl Writing {
         }
     }
 
-    /// Writes a batch and answers for it. The error is that of the first attempt.
-    fn write(&mut self, ops: Vec<Op>, closing: Option<&Op>) -> Result<()> {
+    /// Writes a batch after what is owed, and answers for it. The error is that of the first attempt.
+    fn write(&mut self, batch: Vec<Op>, closing: Option<&Op>) -> Result<()> {
+        let mut ops = mem::take(&mut self.owed);
+        let owed = ops.len();
+        ops.extend(batch);
         let changes = ops.iter().chain(closing).map(|op| &op.change);
-        match self.store.write(changes) {
-            Ok(()) => {
-                self.committed(ops);
-                Ok(())
-            }
-            Err(error) => {
-                let error = failed(&self.store.path, "write", error);
-                tracing::warn!(
-                    error = error.chain(),
-                    changes = ops.len(),
-                    "a commit failed"
-                );
-                self.salvage(ops, &error);
-                Err(error)
-            }
+        let Err(error) = self.store.write(changes) else {
+            self.committed(ops);
+            return Ok(());
+        };
+        let error = failed(&self.store.path, "write", error);
+        tracing::warn!(
+            error = error.chain(),
+            changes = ops.len(),
+            "a commit failed"
+        );
+        if owed > 0 {
+            // What is owed may never become possible; that must not be the end of everything else.
+            let batch = ops.split_off(owed);
+            ops.extend(self.write_without(&ops, batch));
         }
+        if !ops.is_empty() {
+            self.salvage(ops, &error);
+        }
+        Err(error)
+    }
+
+    /// Writes those of a batch that do not depend on what is owed, and returns the rest: all, if that fails.
+    fn write_without(&mut self, owed: &[Op], batch: Vec<Op>) -> Vec<Op> {
+        let promised = Promised::by(owed);
+        let (mut bound, free): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .partition(|op| promised.concerns(&op.change));
+        if self.store.write(free.iter().map(|op| &op.change)).is_ok() {
+            self.committed(free);
+        } else {
+            bound.extend(free);
+        }
+        bound
     }
 
     /// Makes committed changes take effect and answers.
@@ -249,6 +279,11 @@ impl Writing {
             .into_iter()
             .partition(|op| matches!(op.change, Change::Publish { .. }));
         self.refuse(publishes, error);
+        // All that they wait for is decided, and they need no disk.
+        let (confirms, others): (Vec<_>, Vec<_>) = others
+            .into_iter()
+            .partition(|op| matches!(op.change, Change::Confirm(_)));
+        self.committed(confirms);
         if others.is_empty() {
             return;
         }
@@ -294,6 +329,18 @@ impl Writing {
         }
     }
 
+    /// Forgets them here, in the broker and in the file. While nothing is written no new ones come either.
+    fn forget_idle_producers(&mut self) {
+        if let Err(error) = self.store.forget_idle_producers() {
+            tracing::warn!(%error, "producers that are silent stay in the broker's file until it is opened again");
+        }
+        self.inbox.with_broker(|state| {
+            if let Some(state) = state {
+                state.producers.forget_idle();
+            }
+        });
+    }
+
     fn close(self) {
         let Self { store, .. } = self;
         let path = store.path.clone();
@@ -328,10 +375,18 @@ fn again(error: &Error) -> Error {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use tidings_core::{Address, Call, Envelope};
+    use tidings_core::{
+        Address, Call, Envelope,
+        topology::{self, Exchange},
+    };
 
     use super::*;
-    use crate::broker::{ProducerId, change::From, entry::Entry, queue::QueueId};
+    use crate::broker::{
+        ProducerId,
+        change::{From, TopologyChange},
+        entry::Entry,
+        queue::QueueId,
+    };
 
     fn op(change: Change) -> (Op, oneshot::Receiver<Result<()>>) {
         let (done, answer) = oneshot::channel();
@@ -340,6 +395,10 @@ mod tests {
     }
 
     fn publish(id: u64) -> Change {
+        publish_to(QueueId(1), id)
+    }
+
+    fn publish_to(queue: QueueId, id: u64) -> Change {
         let entry = Entry {
             id,
             message: Call::new(
@@ -359,7 +418,7 @@ mod tests {
             refused: Vec::new(),
         };
         Change::Publish {
-            rows: vec![(QueueId(1), entry)],
+            rows: vec![(queue, entry)],
             from: Some(from),
         }
     }
@@ -402,10 +461,8 @@ mod tests {
         assert_eq!((writing.owed.len(), messages(&writing)), (1, vec![1]));
 
         refuse_writes(&writing, false);
-        let mut ops = mem::take(&mut writing.owed);
         let (third, mut third_answer) = op(publish(3));
-        ops.push(third);
-        writing.write(ops, None).unwrap();
+        writing.write(vec![third], None).unwrap();
         check(&mut third_answer, None);
         assert_eq!((writing.owed.len(), messages(&writing)), (0, vec![3]));
         let producer = &writing.store.producers[&ProducerId(1)];
@@ -415,5 +472,52 @@ mod tests {
             (3, vec![2]),
             "2 is new when it comes again"
         );
+    }
+
+    /// As a mistake of ours would leave it, or a file that somebody has edited.
+    #[test]
+    fn a_change_that_can_never_be_written_fails_only_what_needs_it() {
+        let config = FileConfig::new(":memory:");
+        let mut writing = Writing::new(Store::open(&config).unwrap(), Arc::default(), &config);
+        let twice = || TopologyChange::Exchange(Exchange::topic("twice"));
+        let promised = TopologyChange::Queue(QueueId(2), topology::Queue::new("promised"));
+        let never = Change::Topology(vec![twice(), twice(), promised]);
+        let (never, mut never_answer) = op(never);
+        writing.write(vec![never], None).unwrap_err();
+        check(&mut never_answer, Some(ErrorKind::Unavailable));
+
+        for id in 1..=2 {
+            let (free, mut free_answer) = op(publish(id));
+            let (bound, mut bound_answer) = op(publish_to(QueueId(2), 10 + id));
+            writing.write(vec![bound, free], None).unwrap_err();
+            check(&mut free_answer, None);
+            check(&mut bound_answer, Some(ErrorKind::Unavailable));
+        }
+        let (ack, mut ack_answer) = op(Change::Forget { id: 1 });
+        writing.write(vec![ack], None).unwrap_err();
+        check(&mut ack_answer, None);
+        assert_eq!((writing.owed.len(), messages(&writing)), (1, vec![2]));
+    }
+
+    #[test]
+    fn producers_are_forgotten_after_a_day_of_silence() {
+        let config = FileConfig::new(":memory:");
+        let mut writing = Writing::new(Store::open(&config).unwrap(), Arc::default(), &config);
+        let known = |writing: &Writing| {
+            let sql = "SELECT count(*) FROM producers";
+            let connection = &writing.store.connection;
+            let rows: u32 = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+            (writing.store.producers.len(), rows)
+        };
+        let (first, _answer) = op(publish(1));
+        writing.write(vec![first], None).unwrap();
+        (0..24).for_each(|_| writing.forget_idle_producers());
+        assert_eq!(known(&writing), (1, 1));
+        let (second, _answer) = op(publish(2));
+        writing.write(vec![second], None).unwrap();
+        (0..24).for_each(|_| writing.forget_idle_producers());
+        assert_eq!(known(&writing), (1, 1));
+        writing.forget_idle_producers();
+        assert_eq!(known(&writing), (0, 0));
     }
 }
