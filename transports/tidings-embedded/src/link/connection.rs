@@ -5,10 +5,14 @@
 //! whatever is ready to be said, collects all of it, and writes it at once. The first waits for the second when
 //! too much is unanswered, so a client that does not read is not read from either. When the connection ends,
 //! however it ends, the engine takes back what the client had.
+//!
+//! When the owner stops, the client gets no more deliveries at once and may settle those that it has, until it is
+//! done, has nothing to say for a while, or the time is up. What it settles later comes twice.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,7 +20,8 @@ use futures_util::future::{AbortHandle, Abortable};
 use tidings_core::{Acker, Completion, Error, ErrorKind, Result, Settlement, tasks::Tasks};
 use tokio::{
     io::{AsyncWriteExt, ReadHalf, WriteHalf},
-    sync::mpsc,
+    sync::{Notify, mpsc},
+    time::{Instant, timeout_at},
 };
 
 use super::{
@@ -33,6 +38,9 @@ use crate::broker::{Broker, ConnectionId, ProducerId};
 /// How many answers may be on their way from the reading loop to the writing one.
 const HANDED_OVER: usize = 1_024;
 
+/// How long a client may be silent while the owner waits for it to settle what it has.
+const SILENCE: Duration = Duration::from_millis(500);
+
 /// Smaller payloads are copied out of the buffer in which they arrived: a message may stay in a queue for days,
 /// and would keep the whole buffer with all its long-gone neighbours.
 const SHARED: usize = 16 << 10;
@@ -44,6 +52,8 @@ pub(super) struct Guest {
     connection: ConnectionId,
     producer: ProducerId,
     ackers: Mutex<Ackers>,
+    /// Told when one of them is used, and when there will be no more.
+    released: Notify,
 }
 
 /// The deliveries that the client has not settled.
@@ -51,6 +61,8 @@ pub(super) struct Guest {
 struct Ackers {
     last: u64,
     by_tag: HashMap<u64, Acker>,
+    /// Whether there will be no more.
+    held: bool,
 }
 
 impl Guest {
@@ -60,6 +72,7 @@ impl Guest {
             broker,
             producer: ProducerId(client),
             ackers: Mutex::default(),
+            released: Notify::new(),
         }
     }
 
@@ -74,7 +87,34 @@ impl Guest {
 
     /// The right to settle a delivery, once.
     pub(super) fn release(&self, tag: u64) -> Option<Acker> {
-        lock(&self.ackers).by_tag.remove(&tag)
+        let released = lock(&self.ackers).by_tag.remove(&tag);
+        self.released.notify_one();
+        released
+    }
+
+    /// Notes that the client gets no more deliveries.
+    pub(super) fn hold(&self) {
+        lock(&self.ackers).held = true;
+        self.released.notify_one();
+    }
+
+    /// Waits until the client has settled everything that it has and will ever have, is silent for too long, or the
+    /// time is up.
+    ///
+    /// # Cancel safety
+    /// Yes: it only waits.
+    async fn settled(&self, until: Option<Instant>) {
+        let done = || {
+            let ackers = lock(&self.ackers);
+            ackers.held && ackers.by_tag.is_empty()
+        };
+        while !done() {
+            let silent = Instant::now() + SILENCE;
+            let until = until.map_or(silent, |until| until.min(silent));
+            if timeout_at(until, self.released.notified()).await.is_err() {
+                return;
+            }
+        }
     }
 }
 
@@ -84,12 +124,14 @@ impl Drop for Guest {
     }
 }
 
-/// Serves one client until it ends or the owner stops.
+/// Serves one client until it ends or the owner stops; then it may settle what it has until the time that
+/// `settle_by` tells.
 pub(super) async fn serve(
     guest: Guest,
     mut frames: Frames<ReadHalf<Stream>>,
     writer: WriteHalf<Stream>,
     tasks: &Tasks,
+    settle_by: &OnceLock<Instant>,
 ) {
     let guest = Arc::new(guest);
     let (out, outs) = mpsc::channel(HANDED_OVER);
@@ -97,9 +139,15 @@ pub(super) async fn serve(
     let reading = async {
         // Dropped at the end, which lets the writing loop come to its own.
         let out = out;
+        let leaving = async {
+            tasks.stopping().await;
+            // If nobody takes it, the writing loop has ended, and with it all deliveries.
+            drop(out.send(Out::Hold).await);
+            guest.settled(settle_by.get().copied()).await;
+        };
         tokio::select! {
             // Cut off between two frames or in the middle of handing one over: the client sends it again elsewhere.
-            () = tasks.stopping() => Ok(()),
+            () = leaving => Ok(()),
             ended = read(&guest, &mut frames, &out) => ended,
         }
     };

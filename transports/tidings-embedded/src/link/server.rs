@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use tidings_core::{Deadline, Error, ErrorKind, Result, tasks::Tasks};
 use tokio::{
     io::{AsyncWriteExt, ReadHalf, WriteHalf},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -35,6 +35,9 @@ const GREETING: Duration = Duration::from_secs(5);
 /// The pause after a failed `accept`, which fails again at once when the process is out of file descriptors.
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
+/// How long clients may settle what they have when the owner stops.
+const SETTLING: Duration = Duration::from_secs(1);
+
 /// Everything behind one socket.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -47,6 +50,8 @@ pub(super) struct Server {
 struct Guests {
     by_client: Mutex<HashMap<u128, (u64, Tasks)>>,
     serial: AtomicU64,
+    /// Until when they may settle what they have, once the owner stops.
+    settle_by: OnceLock<Instant>,
 }
 
 impl Server {
@@ -59,7 +64,8 @@ impl Server {
         Self { tasks, guests }
     }
 
-    /// Lets nobody in any more, answers what has been asked, says goodbye and closes all connections.
+    /// Lets nobody in any more, hands out nothing any more, lets the clients settle what they have, answers what has
+    /// been asked, says goodbye and closes all connections.
     ///
     /// It takes at most half of the time until the deadline: a client that does not read its answers must not
     /// take the time that the engine needs to finish its commits.
@@ -70,6 +76,9 @@ impl Server {
             .map(|(_, (_, tasks))| tasks)
             .collect();
         let grace = deadline.remaining().map_or(PATIENCE, |left| left / 2);
+        // The other half of the grace is for their answers.
+        let settle_by = Instant::now() + SETTLING.min(grace / 2);
+        self.guests.settle_by.get_or_init(|| settle_by);
         join_all(guests.iter().map(|tasks| tasks.stop(grace))).await;
     }
 
@@ -177,7 +186,7 @@ impl Guests {
         drop(by_client);
         let (stopping, guest) = (tasks.clone(), Guest::new(broker, client));
         tasks.spawn("embedded link connection", async move {
-            serve(guest, frames, writer, &stopping).await;
+            serve(guest, frames, writer, &stopping, &self.settle_by).await;
             let mut by_client = lock(&self.by_client);
             if by_client
                 .get(&client)

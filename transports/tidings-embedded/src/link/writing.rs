@@ -35,6 +35,8 @@ pub(super) enum Out {
     Later(Outcome),
     /// That the request with this number has led to these deliveries, and then the deliveries.
     Deliveries(u64, Abortable<Deliveries>),
+    /// No deliveries from now on.
+    Hold,
 }
 
 impl Out {
@@ -116,6 +118,8 @@ pub(super) struct Writing {
     writer: WriteHalf<Stream>,
     outcomes: FuturesUnordered<Outcome>,
     deliveries: SelectAll<Abortable<Deliveries>>,
+    /// Whether there will be no more deliveries.
+    held: bool,
     wire: Vec<u8>,
 }
 
@@ -131,6 +135,7 @@ impl Writing {
             writer,
             outcomes: FuturesUnordered::new(),
             deliveries: SelectAll::new(),
+            held: false,
             wire: Vec::new(),
         }
     }
@@ -206,7 +211,15 @@ impl Writing {
             Out::Deliveries(id, deliveries) => {
                 // Before the first delivery, so that the client knows what it belongs to.
                 self.say(&Answer::Done { id, result: Ok(()) });
-                self.deliveries.push(deliveries);
+                // The next owner will have it subscribed again.
+                if !self.held {
+                    self.deliveries.push(deliveries);
+                }
+            }
+            Out::Hold => {
+                self.held = true;
+                self.deliveries.clear();
+                self.guest.hold();
             }
         }
     }

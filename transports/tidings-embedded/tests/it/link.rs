@@ -218,6 +218,31 @@ async fn a_subscription_goes_on_after_a_take_over_and_what_was_out_comes_again()
 }
 
 #[tokio::test]
+async fn what_a_client_is_about_to_settle_when_the_owner_closes_does_not_come_again() {
+    let directory = Directory::new();
+    let (owner, client) = (process(&directory).await, process(&directory).await);
+    owner.declare(&queue("q")).await.unwrap();
+    let completions = publish_all(&owner.publisher().await.unwrap(), "q", 0..300);
+    all_confirmed(completions).await;
+    let mut subscriber = subscribe(&client, "q", 200).await;
+    let mut out = Vec::new();
+    for _ in 0..200 {
+        out.push(next(&mut subscriber).await);
+    }
+    let (closed, ()) = tokio::join!(owner.close(soon()), async {
+        for delivery in out {
+            delivery.settle(Settlement::Ack).await.unwrap();
+        }
+    });
+    closed.unwrap();
+    for number in 200..300 {
+        // Some of them may have been handed out again before the owner stopped doing so.
+        assert_eq!(handle(&mut subscriber).await.0, number.to_string());
+    }
+    assert_eq!(client.queues(&["q".into()]).await.unwrap()[0].ready, 0);
+}
+
+#[tokio::test]
 async fn the_loser_of_a_take_over_follows_the_winner() {
     let directory = Directory::new();
     let owner = process(&directory).await;
