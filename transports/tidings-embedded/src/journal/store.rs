@@ -47,6 +47,8 @@ pub(super) struct Store {
     /// Whether the file may say that there must be a log: see [`checkpoint`](Self::checkpoint).
     expects_log: bool,
     length: Option<Length>,
+    /// Whether the log that was found has more behind the place where it ends now.
+    torn: bool,
     /// Where heads of messages are written before they are bound, again and again.
     scratch: Vec<u8>,
 }
@@ -72,6 +74,7 @@ impl Store {
             sync: config.sync,
             expects_log: true,
             length: None,
+            torn: matches!(log, Log::Broken { .. }),
             scratch: Vec::new(),
         };
         // A file that cannot be used stays as it is, and so does its log.
@@ -201,11 +204,14 @@ impl Store {
     /// Why nothing can be written, which may pass: the file can be used.
     pub(super) fn begin(&mut self) -> rusqlite::Result<()> {
         self.keep_log(false)?;
-        // Nothing of an earlier broker's log stays, not even behind its end: what is found there later is ours.
-        self.connection.execute(schema::EXPECT_NO_LOG, [])?;
         self.connection
             .execute(schema::PRUNE_PRODUCERS, [silent_since()])?;
-        self.run_checkpoint("truncate")?;
+        if self.torn {
+            // What was lost in a power cut must go before the file says that this broker writes the log, one that may
+            // promise that nothing can be lost in the middle. An empty log may stay behind: it is not needed.
+            self.connection.execute(schema::EXPECT_NO_LOG, [])?;
+            self.run_checkpoint("truncate")?;
+        }
         self.checkpoint()?;
         let page: i64 = self
             .connection
@@ -427,7 +433,7 @@ mod tests {
         check("closed", true);
     }
 
-    /// The first thing a new owner does leaves an empty log behind for a moment.
+    /// After a power cut the first thing that a new owner does leaves an empty log behind for a moment.
     #[test]
     fn a_crash_while_a_crashed_file_is_taken_over_is_fine() {
         let folder = Folder::new("over");

@@ -153,6 +153,31 @@ async fn damage_in_the_log_is_found_and_named() {
     }
 }
 
+/// A power cut writes what it takes in no order. Only `normal` lets more than one commit wait for the disk.
+#[tokio::test]
+async fn a_hole_that_a_power_cut_left_is_damage_only_if_every_commit_was_synced() {
+    for (options, damage) in [("", true), ("?sync=normal", false)] {
+        let bed = hundred(options).await;
+        let (_directory, file) = crash(&bed.file());
+        let log = fs::read(log_of(&file)).unwrap();
+        fs::remove_file(log_of(&file)).unwrap();
+        let before = Connection::open(&file).unwrap();
+        before
+            .execute("UPDATE log SET boot = 'before the power cut'", [])
+            .unwrap();
+        before.close().unwrap();
+        fs::write(log_of(&file), &log).unwrap();
+        flip_a_bit(&log_of(&file), log.len() / 2);
+        if damage {
+            check(&open_fails(&file).await, ErrorKind::Corrupt, &["at byte"]);
+        } else {
+            let found = ready(&file).await;
+            assert!((10..90).contains(&found), "{found} of a hundred");
+            assert_eq!(ready(&file).await, found, "it is an ordinary file again");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_log_that_was_cut_off_in_the_last_commit_is_what_a_crash_leaves() {
     let bed = hundred("").await;
