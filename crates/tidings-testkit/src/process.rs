@@ -79,11 +79,12 @@ impl Process {
     /// [`ErrorKind::Timeout`] if none comes in time, [`ErrorKind::Closed`] if the output ends before.
     pub async fn line_starting(&mut self, with: &str, within: Duration) -> Result<String> {
         let name = self.name.clone();
+        let mut last = "nothing".to_owned();
         let search = async {
             loop {
                 match self.line(within).await? {
                     Some(line) if line.starts_with(with) => return Ok(line),
-                    Some(_) => {}
+                    Some(line) => last = format!("`{line}`"),
                     None => {
                         let context = format!("`{name}` ended before it printed `{with}`");
                         return Err(Error::new(ErrorKind::Closed, context));
@@ -91,9 +92,11 @@ impl Process {
                 }
             }
         };
-        timeout(within, search)
-            .await
-            .unwrap_or_else(|_| Err(late(&name, &format!("did not print `{with}`"), within)))
+        let found = timeout(within, search).await;
+        found.unwrap_or_else(|_| {
+            let what = format!("printed {last} and then no `{with}`");
+            Err(late(&name, &what, within))
+        })
     }
 
     /// Kills it without any warning (SIGKILL) and waits until it is gone.
