@@ -116,7 +116,10 @@ impl RetryPolicy {
                 None
             })
         };
-        self.classes.iter().find_map(ask).unwrap_or_else(|| error.outcome())
+        self.classes
+            .iter()
+            .find_map(ask)
+            .unwrap_or_else(|| error.outcome())
     }
 }
 

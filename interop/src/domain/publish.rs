@@ -70,7 +70,7 @@ pub(crate) async fn run(
 
 /// What a line of input is.
 enum Next {
-    Message(Box<Message>),
+    Message(Message),
     Blank,
     End,
 }
@@ -94,16 +94,16 @@ fn next(domain: &Domain, line: io::Result<Option<String>>, number: u64) -> Resul
         routing_key: call.address.key.to_string(),
         format: serde_json::from_slice(&call.envelope.payload.bytes)?,
     };
-    Ok(Next::Message(Box::new(Message { call, published })))
+    Ok(Next::Message(Message { call, published }))
 }
 
 /// Hands the message over now; the future is its confirm.
 fn publish(
     client: &Client,
-    message: Box<Message>,
+    message: Message,
     number: u64,
 ) -> impl Future<Output = Result<Published>> + use<> {
-    let Message { call, published } = *message;
+    let Message { call, published } = message;
     let publishing = client.publish_call(call);
     async move {
         publishing
