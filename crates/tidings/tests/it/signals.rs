@@ -9,6 +9,10 @@ use crate::world::{Folder, UserCreated, domain};
 
 const ROLE: &str = "TIDINGS_TEST_SIGNALS";
 const WITHIN: Duration = Duration::from_secs(20);
+const READY: &str = " INFO ready";
+/// The handler is at work. Whether the message may have come before is not said: this process runs the broker for a
+/// moment, and when it leaves, what was on its way to the child comes again.
+const BEGIN: &str = "begin ";
 
 /// What the handler of a child does.
 #[derive(Clone)]
@@ -44,6 +48,12 @@ async fn work(State(work): State<Work>, origin: Origin, _event: UserCreated) {
 fn child_process() {
     let Ok(role) = env::var(ROLE) else { return };
     let (work_of_child, file) = role.split_once(':').unwrap();
+    // Its log says `ready`, which is when a signal drains.
+    tracing_subscriber::fmt()
+        .without_time()
+        .with_target(false)
+        .with_ansi(false)
+        .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -99,10 +109,7 @@ async fn sigterm_lets_the_handler_finish_and_ends_well() {
     let mut child = serve("until-draining", &file);
     wait_until_serving(&file).await;
     publish(&file, 1).await;
-    child
-        .line_starting("begin redelivered=false", WITHIN)
-        .await
-        .unwrap();
+    wait_for_all(&mut child, &[READY, BEGIN]).await;
     child.terminate().await.unwrap();
     child.line_starting("end", WITHIN).await.unwrap();
     assert!(child.wait(WITHIN).await.unwrap().success());
@@ -115,21 +122,25 @@ async fn a_second_signal_does_not_wait_and_loses_nothing() {
     let mut hanging = serve("for-ever", &file);
     wait_until_serving(&file).await;
     publish(&file, 1).await;
-    hanging
-        .line_starting("begin redelivered=false", WITHIN)
-        .await
-        .unwrap();
+    wait_for_all(&mut hanging, &[READY, BEGIN]).await;
     hanging.terminate().await.unwrap();
     wait_until_draining(&file).await;
     hanging.terminate().await.unwrap();
     assert!(!hanging.wait(WITHIN).await.unwrap().success());
 
     let mut next = serve("nothing", &file);
-    next.line_starting("begin redelivered=true", WITHIN)
-        .await
-        .unwrap();
+    wait_for_all(&mut next, &[READY, "begin redelivered=true"]).await;
     next.terminate().await.unwrap();
     assert!(next.wait(WITHIN).await.unwrap().success());
+}
+
+/// Resolves once a child has printed lines that start like these, in any order.
+async fn wait_for_all(child: &mut Process, starts: &[&str]) {
+    let mut missing = starts.to_vec();
+    while !missing.is_empty() {
+        let line = child.line(WITHIN).await.unwrap().unwrap();
+        missing.retain(|start| !line.starts_with(start));
+    }
 }
 
 /// Resolves once the child consumes its queue.
