@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
-/// The workspace this xtask was built from.
+use crate::environment;
+
+/// The workspace that this xtask works on.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     root: PathBuf,
@@ -15,7 +17,10 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Reads the manifests, not the registry: it works without a network.
     pub(crate) fn find() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        // What cargo says now, not when this was built: clones may share a target folder.
+        let folder = environment::variable("CARGO_MANIFEST_DIR");
+        let folder = folder.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").to_owned());
+        let manifest = Path::new(&folder).join("Cargo.toml");
         let metadata = MetadataCommand::new()
             .manifest_path(manifest)
             .no_deps()
