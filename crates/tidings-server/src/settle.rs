@@ -23,11 +23,12 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Settles one delivery by the outcome of its handling.
 ///
 /// `delayed_nack` says whether the transport keeps a nacked message back by itself; where it does not, the
-/// delivery is held here for the pause (never longer than [`PAUSE`]).
+/// delivery is held here for [`PAUSE`] and no longer.
 pub(crate) async fn settle(result: Result<Reply>, acker: Acker, delayed_nack: bool, queue: &str) {
     let settlement = settlement(result);
-    if let (Settlement::Nack { delay: Some(delay) }, false) = (&settlement, delayed_nack) {
-        tokio::time::sleep(PAUSE.min(*delay)).await;
+    if !delayed_nack && matches!(settlement, Settlement::Nack { .. }) {
+        // The table lets no nack wait for less.
+        tokio::time::sleep(PAUSE).await;
     }
     if let Err(error) = acker.settle(settlement).await {
         warn!(
