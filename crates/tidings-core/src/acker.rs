@@ -24,7 +24,9 @@ pub enum Settlement {
 
 /// What a transport does with settlements. One value serves all deliveries of a subscription.
 pub trait Settle: Send + Sync + 'static {
-    /// Settles the delivery `tag`. The completion resolves once the settlement cannot be undone by a crash.
+    /// Settles the delivery `tag`. The completion resolves once the settlement cannot be undone by a crash; where the
+    /// protocol confirms no settlement (AMQP 0.9.1), once it is recorded for sending. One that is lost on the way
+    /// repeats the message, marked.
     ///
     /// # Errors
     /// The completion fails if the delivery is no longer ours, for example after a reconnect: it will come again.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::task::AbortHandle;
+use tokio::{runtime::Handle, task::AbortHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
@@ -45,6 +45,18 @@ impl Tasks {
     pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         let span = tracing::debug_span!("task", name);
         let task = self.tracker.spawn(future.instrument(span));
+        self.running().add(task.abort_handle());
+    }
+
+    /// As [`spawn`](Self::spawn), on another runtime than the caller's.
+    pub fn spawn_on(
+        &self,
+        runtime: &Handle,
+        name: &'static str,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let span = tracing::debug_span!("task", name);
+        let task = self.tracker.spawn_on(future.instrument(span), runtime);
         self.running().add(task.abort_handle());
     }
 

@@ -191,7 +191,7 @@ impl Bed {
         transport.close(Deadline::after(PATIENCE)).await.unwrap();
         let mut waiting: Vec<_> = queues
             .into_iter()
-            .map(|queue| (queue.name.to_string(), queue.ready + queue.unsettled))
+            .map(|queue| (queue.name.to_string(), queue.depth()))
             .filter(|(_, messages)| *messages > 0)
             .collect();
         waiting.sort();

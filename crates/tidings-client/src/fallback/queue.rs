@@ -165,7 +165,7 @@ impl QueueSpool {
         let status = self.transport.queues(&queues).await?;
         Ok(status
             .first()
-            .map_or((0, 0), |queue| (queue.ready, queue.unsettled)))
+            .map_or((0, 0), |queue| (queue.ready, queue.unsettled.unwrap_or_default())))
     }
 
     fn closed(&self) -> Error {

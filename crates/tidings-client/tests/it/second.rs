@@ -170,8 +170,9 @@ impl Transport for Second {
         let status = named.iter().map(|name| QueueStatus {
             name: Arc::clone(name),
             ready: (state.queues.get(&**name).map_or(0, VecDeque::len) + state.held_back) as u64,
-            unsettled: state.unsettled.len() as u64,
+            unsettled: Some(state.unsettled.len() as u64),
             consumers: 0,
+            rates: None,
         });
         let status = status.collect();
         Box::pin(async { Ok(status) })

@@ -3,14 +3,18 @@
 //! The model is RabbitMQ's, because it is the richest; a transport that cannot express a part of it refuses
 //! at start-up and names the part.
 
+pub mod arguments;
+pub mod definitions;
+mod difference;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
+pub use self::difference::{Difference, Thing};
 use crate::{
-    Headers,
     error::{Error, ErrorKind, Result},
+    headers::{HeaderValue, Headers},
 };
 
 /// A set of exchanges, queues and bindings. Declaring it twice changes nothing.
@@ -145,6 +149,17 @@ impl Queue {
             exchange: exchange.into(),
             key: Some(key.into()),
         });
+        self
+    }
+
+    /// Sets an argument that only some transports understand; see [`arguments`].
+    #[must_use]
+    pub fn with_argument(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<HeaderValue>,
+    ) -> Self {
+        self.arguments.set(name, value);
         self
     }
 }

@@ -5,12 +5,14 @@
 //! URL at run time, so the one dynamic dispatch is here and there is no second, erased set of traits.
 
 mod capabilities;
+mod impairment;
+mod inbox;
 mod registry;
 mod subscription;
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
+    future::{Future, poll_fn, ready},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -18,10 +20,16 @@ use std::{
 
 pub use self::{
     capabilities::{Capabilities, Capability},
+    impairment::Impairment,
+    inbox::Inbox,
     registry::{Registry, redact},
-    subscription::{QueueStatus, Subscription},
+    subscription::{QueueStatus, Rates, Subscription},
 };
-use crate::{Call, Completion, Deadline, Delivery, error::Result, topology::Topology};
+use crate::{
+    Call, Completion, Deadline, Delivery,
+    error::{Error, ErrorKind, Result},
+    topology::{Difference, Topology},
+};
 
 /// A future on a path that is not hot.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -44,6 +52,20 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// something that does not exist, [`Unsupported`](crate::ErrorKind::Unsupported) if the transport cannot express it.
     fn declare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>>;
 
+    /// What [`declare`](Self::declare) would create or be refused for, in the order of the topology. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) if the topology contradicts itself, [`Unsupported`](crate::ErrorKind::Unsupported) if the
+    /// transport cannot express or cannot look at it, [`Unavailable`](crate::ErrorKind::Unavailable) if the broker cannot be reached.
+    fn compare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<Vec<Difference>>> {
+        let context = format!(
+            "`{}:` cannot compare a topology of {} queues with what exists: declare it to see whether it is refused",
+            self.scheme(),
+            topology.queues.len()
+        );
+        Box::pin(ready(Err(Error::new(ErrorKind::Unsupported, context))))
+    }
+
     /// Deletes the exchanges and queues of the topology **with the messages in them**. What is absent is no error.
     ///
     /// # Errors
@@ -63,10 +85,25 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// to another connection.
     fn subscribe(&self, to: Subscription) -> BoxFuture<'_, Result<Box<dyn Subscriber>>>;
 
+    /// An address for replies that belongs to this connection.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the transport has no such thing, [`Unavailable`](crate::ErrorKind::Unavailable)
+    /// if the broker cannot be reached.
+    fn inbox(&self) -> BoxFuture<'_, Result<Inbox>> {
+        Box::pin(Inbox::over_exclusive_queue(self))
+    }
+
+    /// What keeps it from working at this moment, although it is mending it by itself. Empty means all is well.
+    fn impairments(&self) -> Vec<Impairment> {
+        Vec::new()
+    }
+
     /// The state of all queues, or of those named.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) for a named queue that does not exist.
+    /// [`NotFound`](crate::ErrorKind::NotFound) for a named queue that does not exist,
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the transport can only look at queues by name.
     fn queues<'a>(&'a self, named: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<QueueStatus>>>;
 
     /// Ends it: waits for publishes under way until the deadline, then closes. Unsettled deliveries come again elsewhere.

@@ -149,7 +149,7 @@ pub(super) async fn acks_can_be_pipelined(on: &mut Trial) -> Verdict {
     }
     let status = on.status("q").await?;
     ensure_eq!(
-        (status.ready, status.unsettled),
+        (status.ready, status.unsettled.unwrap_or_default()),
         (0, 0),
         "ready and unsettled after all acks"
     );

@@ -95,7 +95,7 @@ async fn handle_everything(on: &Trial, recorder: &Recorder) -> Verdict {
     loop {
         let status = on.status("q").await?;
         let mut settling = Vec::new();
-        for _ in 0..status.ready + status.unsettled {
+        for _ in 0..status.depth() {
             let (call, acker) = inbox.take().await?.split();
             let id = text(&call);
             recorder.note(Event::handled(&id, call.is_redelivered(), "reader"));

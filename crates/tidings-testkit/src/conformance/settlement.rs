@@ -32,7 +32,7 @@ pub(super) async fn an_acked_message_never_returns(on: &mut Trial) -> Verdict {
     drop(inbox);
     let status = on.status("q").await?;
     ensure_eq!(
-        (status.ready, status.unsettled),
+        (status.ready, status.unsettled.unwrap_or_default()),
         (0, 0),
         "ready and unsettled"
     );
@@ -123,7 +123,7 @@ pub(super) async fn without_dead_letters_a_rejected_message_is_dropped(on: &mut 
     inbox.take().await?.settle(Settlement::Ack).await?;
     let status = on.status("q").await?;
     ensure_eq!(
-        (status.ready, status.unsettled),
+        (status.ready, status.unsettled.unwrap_or_default()),
         (0, 0),
         "ready and unsettled"
     );
@@ -284,7 +284,7 @@ pub(super) async fn a_delayed_nack_holds_back_nothing_else(on: &mut Trial) -> Ve
     inbox.take_text("2").await?.settle(Settlement::Ack).await?;
     let status = on.status("q").await?;
     ensure_eq!(
-        (status.ready, status.unsettled),
+        (status.ready, status.unsettled.unwrap_or_default()),
         (2, 0),
         "ready (held back included) and unsettled"
     );

@@ -250,8 +250,9 @@ impl Transport for Reference {
                     let queue = state.queue(&name)?;
                     Ok(QueueStatus {
                         ready: queue.ready.len() as u64,
-                        unsettled: queue.unsettled.len() as u64,
+                        unsettled: Some(queue.unsettled.len() as u64),
                         consumers: queue.consumers,
+                        rates: None,
                         name,
                     })
                 })

@@ -178,7 +178,7 @@ impl TestServer {
 
     fn is_busy(&self, queue: &QueueStatus) -> bool {
         let moves = queue.consumers > 0 || self.transport.expires(&queue.name);
-        queue.unsettled > 0 || (queue.ready > 0 && moves)
+        queue.unsettled > Some(0) || (queue.ready > 0 && moves)
     }
 }
 

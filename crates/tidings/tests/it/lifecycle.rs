@@ -87,7 +87,7 @@ async fn pausing_does_not_wait_for_a_handler_and_gives_back_what_is_buffered() {
     let status = test.queue(&queue("pass")).await.unwrap();
     assert_eq!(
         (status.ready, status.unsettled, status.consumers),
-        (4, 1, 0)
+        (4, Some(1), 0)
     );
 
     gate.open.add_permits(5);

@@ -290,8 +290,9 @@ impl Queue {
         QueueStatus {
             name: Arc::clone(&self.settings.name),
             ready: (self.ready.len() + self.delayed.len()) as u64,
-            unsettled: self.unsettled,
+            unsettled: Some(self.unsettled),
             consumers: self.consumers,
+            rates: None,
         }
     }
 }

@@ -272,6 +272,8 @@ pub(super) fn subscription(from: &mut Reader) -> Result<Subscription> {
         queue: from.text()?,
         prefetch: from.u16()?,
         name: from.text()?,
+        // The embedded broker knows none.
+        arguments: Headers::new(),
     })
 }
 
@@ -300,7 +302,7 @@ pub(super) fn settlement(from: &mut Reader) -> Result<Settlement> {
 pub(super) fn put_status(to: &mut Vec<u8>, status: &QueueStatus) {
     to.put_text(&status.name);
     to.put_u64_le(status.ready);
-    to.put_u64_le(status.unsettled);
+    to.put_u64_le(status.unsettled.unwrap_or_default());
     to.put_u32_le(status.consumers);
 }
 
@@ -308,8 +310,9 @@ pub(super) fn status(from: &mut Reader) -> Result<QueueStatus> {
     Ok(QueueStatus {
         name: from.text()?,
         ready: from.u64()?,
-        unsettled: from.u64()?,
+        unsettled: Some(from.u64()?),
         consumers: from.u32()?,
+        rates: None,
     })
 }
 

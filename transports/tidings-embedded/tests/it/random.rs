@@ -105,7 +105,7 @@ impl World {
         let status = self.broker.queues(&[]).unwrap();
         let there: u64 = status
             .iter()
-            .map(|queue| queue.ready + queue.unsettled)
+            .map(|queue| queue.depth())
             .sum();
         assert_eq!(there, self.owed.len() as u64, "{status:?}");
     }

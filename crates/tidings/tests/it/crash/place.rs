@@ -147,7 +147,7 @@ pub(super) async fn rest(transport: &Arc<dyn Transport>) {
             .await
             .expect("the broker answers")
             .expect("the broker tells its queues");
-        let at_rest = |queue: &QueueStatus| queue.ready + queue.unsettled == 0;
+        let at_rest = |queue: &QueueStatus| queue.depth() == 0;
         empty = if queues.iter().all(at_rest) {
             empty + 1
         } else {

@@ -103,8 +103,9 @@ fn answers() -> Vec<Answer> {
     let status = QueueStatus {
         name: "main".into(),
         ready: 1,
-        unsettled: 2,
+        unsettled: Some(2),
         consumers: 3,
+        rates: None,
     };
     vec![
         Answer::Welcome { version: VERSION },

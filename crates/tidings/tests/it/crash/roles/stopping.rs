@@ -96,7 +96,7 @@ async fn drain(running: &Running, transport: &dyn Transport, hand: &Hand) {
                 .await
                 .expect("the broker tells its queues")
                 .iter()
-                .map(|queue| queue.ready + queue.unsettled)
+                .map(|queue| queue.depth())
                 .sum();
             if left == u64::from(MESSAGES) - u64::from(DRAINING / 2) {
                 say("reached");

@@ -1,0 +1,3 @@
+//! The RabbitMQ transport against a real broker.
+
+#![cfg(test)]
