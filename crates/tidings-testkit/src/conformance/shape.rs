@@ -124,7 +124,11 @@ pub(super) async fn names_may_be_in_any_script(on: &mut Trial) -> Verdict {
     ensure_eq!(got.address, call.address, "address");
     ensure_eq!(got.envelope, call.envelope, "envelope");
     ensure_eq!(got.queue(), queue, "queue");
-    ensure_eq!(on.status(queue).await?.unsettled.unwrap_or(1), 1, "unsettled messages");
+    ensure_eq!(
+        on.status(queue).await?.unsettled.unwrap_or(1),
+        1,
+        "unsettled messages"
+    );
     acker.settle(Settlement::Ack).await?;
     Ok(())
 }

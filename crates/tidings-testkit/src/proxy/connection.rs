@@ -19,9 +19,12 @@ use super::{
 /// How long to wait when the process has no room for another socket.
 const NO_ROOM: Duration = Duration::from_millis(20);
 
+/// How often to read what is left before hanging up: a sender that never pauses would go on for ever.
+const AT_MOST_UNREAD: usize = 512;
+
 /// What the task that accepts is told.
 pub(super) enum Order {
-    /// Stop listening, and say when it is done.
+    /// Stop listening, and drop this when it is done.
     Refuse(oneshot::Sender<()>),
     /// Listen again.
     Accept(TcpListener),
@@ -41,8 +44,8 @@ pub(super) async fn listen(
                 Some(Order::Accept(new)) => listener = Some(new),
                 Some(Order::Refuse(done)) => {
                     listener = None;
-                    // Nobody may be waiting for it any more.
-                    drop(done.send(()));
+                    // This is the answer.
+                    drop(done);
                 }
                 None => return,
             },
@@ -95,8 +98,10 @@ async fn serve(
         how = told(&mut ending) => Some(how),
         how = relay(shared, &mut client, &mut server) => how,
     };
-    if let Some(how) = how {
-        end(how, [client, server]);
+    match how {
+        Some(how) => end(how, [client, server]),
+        // Closed before the count says so.
+        None => drop((client, server)),
     }
 }
 
@@ -146,5 +151,9 @@ fn hang_up(stream: TcpStream) {
     };
     drop(stream.shutdown(std::net::Shutdown::Write));
     let mut unread = [0; 16 * 1024];
-    while matches!(io::Read::read(&mut &stream, &mut unread), Ok(1..)) {}
+    for _ in 0..AT_MOST_UNREAD {
+        let Ok(1..) = io::Read::read(&mut &stream, &mut unread) else {
+            return;
+        };
+    }
 }

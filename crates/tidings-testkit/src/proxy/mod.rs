@@ -46,12 +46,12 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
 };
 
-pub use self::{counts::Counts, faults::Direction};
 use self::{
     connection::{Order, listen},
     counts::Counters,
     faults::{Ending, Faults},
 };
+pub use self::{counts::Counts, faults::Direction};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1_024;
@@ -146,9 +146,9 @@ impl Proxy {
         self.end_all(Ending::Reset).await;
     }
 
-    /// Cuts the connection that carries the byte after the next `bytes` in this direction, counted over all
-    /// connections from now on: exactly so many still arrive, so the cut may be in the middle of a frame. Other
-    /// connections go on, and so does the next one. A second call replaces the first.
+    /// Lets so many further bytes pass in this direction, counted over all connections, and then cuts the connection
+    /// that carried the last of them: also in the middle of a frame. After 0 bytes, it is the connection that
+    /// is sent the next one. Other connections go on, and new ones work. A second call replaces the first.
     #[doc(alias = "limit_data")]
     pub fn cut_after(&self, direction: Direction, bytes: u64) {
         self.shared.counters.set_budget(direction, Some(bytes));
@@ -194,13 +194,13 @@ impl Proxy {
     /// Connections that were not accepted yet are reset. The port stays ours.
     ///
     /// # Cancel safety
-    /// Yes: the listener is closed anyway, only the wait for it is given up.
+    /// Yes: it can be called again.
     #[doc(alias = "disable")]
     pub async fn refuse(&self) {
         let (done, closed) = oneshot::channel();
         self.refusing.store(true, Ordering::SeqCst);
         if self.orders.send(Order::Refuse(done)).await.is_ok() {
-            // An error would mean that the task is gone, and the listener with it.
+            // An error is the answer: the other end was dropped, with or without the task.
             drop(closed.await);
         }
     }

@@ -20,7 +20,7 @@ use super::{
 };
 
 /// How much is read at a time.
-const CHUNK: usize = 128 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 /// How much may wait in the line, so that a delayed connection is slow and not endless.
 const LINE: usize = 8 * 1024 * 1024;
@@ -75,14 +75,17 @@ impl<'a> Pump<'a> {
                 drop(self.writer.shutdown().await);
                 return Ok(());
             }
-            let (reads, writes) = self.may(faults);
-            buffer.reserve(if reads { CHUNK } else { 0 });
+            let write_at = self.line.due().max(self.free_at);
+            let (reads, writes) = self.may(faults, write_at);
+            if reads {
+                buffer.reserve(CHUNK);
+            }
             select! {
                 biased;
                 // Cancel-safe: it only looks at a version.
                 changed = self.faults.changed() => changed.map_err(|_| Ending::Cut)?,
                 // Cancel-safe: it only waits.
-                () = due(self.line.due().max(self.free_at)), if writes => self.pass(faults).await?,
+                () = due(write_at), if writes => self.pass(faults).await?,
                 // Cancel-safe: promised by `read_buf`.
                 read = self.reader.read_buf(&mut buffer), if reads => match read {
                     Ok(0) => self.ended = true,
@@ -109,10 +112,12 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
-    /// Whether to read and whether to write at the moment.
-    fn may(&self, faults: Faults) -> (bool, bool) {
-        let reads = !faults.stalled && !self.ended && self.line.len < LINE;
+    /// Whether to read and whether to write at the moment. What can be written goes first, and then its memory
+    /// serves the next read.
+    fn may(&self, faults: Faults, write_at: Instant) -> (bool, bool) {
         let writes = !faults.stalled && !self.line.is_empty();
+        let at_once = writes && write_at <= Instant::now();
+        let reads = !faults.stalled && !self.ended && !at_once && self.line.len < LINE;
         (reads, writes)
     }
 

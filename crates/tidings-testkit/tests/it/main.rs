@@ -4,4 +4,5 @@ mod conformance;
 mod double;
 mod history;
 mod process;
+mod proxy;
 mod reference;
