@@ -25,6 +25,10 @@ pub const PANICS: &str = "tidings_handler_panics";
 pub const FALLBACK_PUBLISHES: &str = "tidings_fallback_publishes";
 /// Counter. Labels: none. Publishes replayed from the fallback.
 pub const FALLBACK_REPLAYS: &str = "tidings_fallback_replays";
+/// Counter. Labels: none. Connections to a broker that were lost and made again.
+pub const RECONNECTS: &str = "tidings_reconnects";
+/// Gauge. Labels: none. Publishes handed over and not yet confirmed.
+pub const UNCONFIRMED: &str = "tidings_unconfirmed_publishes";
 
 /// Labels.
 pub mod label {

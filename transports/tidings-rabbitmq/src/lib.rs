@@ -1,6 +1,21 @@
 //! RabbitMQ, through connections that are supervised.
 //!
 #![doc = include_str!("docs.md")]
+//!
+//! # The code
+//!
+//! `RabbitMq` is the transport. Everything that speaks AMQP runs on one thread of its own (`connection`), in two
+//! supervised connections. `publishing` keeps every publish until it is confirmed, `consuming` keeps consumers
+//! alive and gathers acks, `declaring` compares, declares and remembers topologies, `management` asks the broker's HTTP API
+//! for what AMQP cannot see.
 
-/// The scheme of its URLs; `amqps` is the same over TLS.
+mod config;
+mod connection;
+mod error;
+
+pub use crate::config::RabbitMqConfig;
+
+/// The scheme of its URLs.
 pub const SCHEME: &str = "amqp";
+/// The scheme of its URLs over TLS.
+pub const TLS_SCHEME: &str = "amqps";

@@ -1,0 +1,123 @@
+//! One lapin connection, from its handshake to its end.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use lapin::{Channel, Connection};
+use tidings_core::Result;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::error;
+
+/// One life of a connection. Cloning it gives another handle.
+#[derive(Clone)]
+pub(crate) struct Generation(Arc<Inner>);
+
+struct Inner {
+    number: u64,
+    connection: Connection,
+    over: CancellationToken,
+    why: Mutex<Option<String>>,
+    /// Why the broker refuses to read from us, while it does.
+    blocked: watch::Sender<Option<String>>,
+}
+
+impl Generation {
+    pub(super) fn new(number: u64, connection: Connection) -> Self {
+        Self(Arc::new(Inner {
+            number,
+            connection,
+            over: CancellationToken::new(),
+            why: Mutex::new(None),
+            blocked: watch::Sender::new(None),
+        }))
+    }
+
+    /// Counts up with each reconnect of one supervised connection.
+    pub(crate) fn number(&self) -> u64 {
+        self.0.number
+    }
+
+    /// A new channel.
+    ///
+    /// # Errors
+    /// What the broker or lapin says, mapped; a dead connection ends the generation.
+    pub(crate) async fn channel(&self) -> Result<Channel> {
+        match self.0.connection.create_channel().await {
+            Ok(channel) => Ok(channel),
+            Err(error) => {
+                self.suspect(&error);
+                Err(error::of_connection(&error))
+            }
+        }
+    }
+
+    /// Tells of an error that somebody met on a channel of it: ends the generation if the connection is dead.
+    pub(crate) fn suspect(&self, error: &lapin::Error) {
+        if !self.0.connection.status().connected() {
+            self.end(error.to_string());
+        }
+    }
+
+    /// Ends it; the supervisor makes the next one. The first reason stays.
+    pub(crate) fn end(&self, why: impl Into<String>) {
+        let mut reason = self.0.why.lock().unwrap_or_else(PoisonError::into_inner);
+        reason.get_or_insert_with(|| why.into());
+        drop(reason);
+        self.0.over.cancel();
+    }
+
+    /// Resolves when it has ended.
+    ///
+    /// # Cancel safety
+    /// Yes: it only looks at a flag.
+    pub(crate) async fn over(&self) {
+        self.0.over.cancelled().await;
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.over.is_cancelled()
+    }
+
+    /// Why it ended.
+    pub(crate) fn why(&self) -> String {
+        let why = self.0.why.lock().unwrap_or_else(PoisonError::into_inner);
+        why.clone().unwrap_or_else(|| "it was closed".to_owned())
+    }
+
+    /// Why the broker has stopped reading from this connection, while it has.
+    pub(crate) fn blocked(&self) -> Option<String> {
+        self.0.blocked.borrow().clone()
+    }
+
+    /// Resolves once the broker reads from this connection; at once if it does.
+    ///
+    /// # Cancel safety
+    /// Yes: it only looks.
+    pub(crate) async fn unblocked(&self) {
+        let mut blocked = self.0.blocked.subscribe();
+        // The sender lives in `self`.
+        let _still_here = blocked.wait_for(Option::is_none).await.is_ok();
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    pub(super) fn block(&self, why: Option<String>) {
+        self.0.blocked.send_replace(why);
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generation")
+            .field("number", &self.0.number)
+            .field("over", &self.is_over())
+            .finish_non_exhaustive()
+    }
+}

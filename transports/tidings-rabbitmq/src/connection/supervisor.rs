@@ -1,0 +1,185 @@
+//! Makes generations, one after the other.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::StreamExt;
+use lapin::Event;
+use tidings_core::{Result, metric};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Generation, Reactor, Restore, Role, State, Supervised, backoff::Backoff, dial::dial};
+use crate::{config::RabbitMqConfig, error};
+
+/// How often a generation is looked at, besides the events that lapin sends.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long the broker may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+struct Supervisor {
+    config: Arc<RabbitMqConfig>,
+    role: Role,
+    restore: Restore,
+    state: watch::Sender<State>,
+    stop: CancellationToken,
+    /// The number of the next generation.
+    next: u64,
+}
+
+/// Connects for the first time, within the time that the configuration gives, and leaves a supervisor behind.
+pub(super) async fn open(
+    config: Arc<RabbitMqConfig>,
+    role: Role,
+    restore: Restore,
+    reactor: &Reactor,
+) -> Result<Supervised> {
+    let (state, watched) = watch::channel(State::Down {
+        attempts: 0,
+        reason: "not connected yet".to_owned(),
+    });
+    let stop = CancellationToken::new();
+    let mut supervisor = Supervisor {
+        config,
+        role,
+        restore,
+        state,
+        stop: stop.clone(),
+        next: 0,
+    };
+    let first = async move {
+        let connected = supervisor.first().await;
+        connected.map(|generation| (supervisor, generation))
+    };
+    let (supervisor, generation) = reactor
+        .run("connect to RabbitMQ", first)
+        .await
+        .unwrap_or_else(|| Err(error::closed()))?;
+    reactor.spawn("RabbitMQ connection", supervisor.run(generation));
+    Ok(Supervised {
+        role,
+        state: watched,
+        stop,
+    })
+}
+
+impl Supervisor {
+    /// The first generation. What cannot become better by waiting is an error at once.
+    async fn first(&mut self) -> Result<Generation> {
+        let (deadline, mut backoff) = (Instant::now() + self.config.wait, Backoff::default());
+        loop {
+            let error = match self.connect().await {
+                Ok(generation) => return Ok(generation),
+                Err(error) => error,
+            };
+            let pause = backoff.next();
+            if !error.is_retryable() || Instant::now() + pause > deadline {
+                return Err(error);
+            }
+            tracing::info!(error = %error.chain(), ?pause, "RabbitMQ is not there yet, trying again");
+            sleep(pause).await;
+        }
+    }
+
+    async fn run(mut self, first: Generation) {
+        let mut generation = first;
+        loop {
+            self.state.send_replace(State::Up(generation.clone()));
+            self.watch(&generation).await;
+            if self.stop.is_cancelled() {
+                break;
+            }
+            let why = generation.why();
+            tracing::warn!(role = %self.role, %why, "the connection to RabbitMQ is lost, making it again");
+            drop(generation);
+            match self.again(why).await {
+                Some(next) => generation = next,
+                None => break,
+            }
+        }
+        self.state.send_replace(State::Closed);
+    }
+
+    /// Returns when the generation has ended, or was ended because the connection is to be closed for good.
+    async fn watch(&self, generation: &Generation) {
+        let mut events = std::pin::pin!(generation.connection().events_listener());
+        loop {
+            tokio::select! {
+                // Cancel-safe: both only look at a flag.
+                () = generation.over() => break,
+                () = self.stop.cancelled() => {
+                    generation.end("it was closed");
+                    break;
+                }
+                // Cancel-safe: an event stays in its channel until it is received.
+                Some(event) = events.next() => Self::note(generation, event, self.role),
+                () = sleep(LOOK) => {}
+            }
+            if !generation.connection().status().connected() {
+                generation.end("the connection was lost");
+            }
+        }
+        let goodbye = generation.connection().close(200, "goodbye".into());
+        // A dead connection cannot be closed in order, and does not need to be.
+        let _closed = timeout(GOODBYE, goodbye)
+            .await
+            .is_ok_and(|closed| closed.is_ok());
+    }
+
+    fn note(generation: &Generation, event: Event, role: Role) {
+        match event {
+            Event::ConnectionBlocked(why) => {
+                tracing::warn!(%role, %why, "RabbitMQ has blocked the connection: publishes wait");
+                generation.block(Some(why));
+            }
+            Event::ConnectionUnblocked => {
+                tracing::info!(%role, "RabbitMQ reads from the connection again");
+                generation.block(None);
+            }
+            // Channel errors come here too: only a dead connection ends the generation.
+            Event::Error(error) => generation.suspect(&error),
+            _ => {}
+        }
+    }
+
+    /// The next generation; `None` if the connection is closed meanwhile.
+    async fn again(&mut self, why: String) -> Option<Generation> {
+        let (mut backoff, mut reason) = (Backoff::default(), why);
+        loop {
+            self.state.send_replace(State::Down {
+                attempts: backoff.attempts(),
+                reason: reason.clone(),
+            });
+            let pause = backoff.next();
+            tokio::select! {
+                // Cancel-safe: a pause and a flag.
+                () = sleep(pause) => {}
+                () = self.stop.cancelled() => return None,
+            }
+            match self.connect().await {
+                Ok(generation) => {
+                    let attempts = backoff.attempts();
+                    tracing::info!(role = %self.role, attempts, "connected to RabbitMQ again");
+                    metrics::counter!(metric::RECONNECTS).increment(1);
+                    return Some(generation);
+                }
+                Err(error) => {
+                    reason = error.chain();
+                    tracing::warn!(role = %self.role, %reason, "RabbitMQ cannot be reached, trying again");
+                }
+            }
+        }
+    }
+
+    /// One attempt, with everything that belongs to the connection restored.
+    async fn connect(&mut self) -> Result<Generation> {
+        let connection = dial(&self.config, self.role).await?;
+        let generation = Generation::new(self.next, connection);
+        self.next += 1;
+        (self.restore)(generation.clone()).await?;
+        Ok(generation)
+    }
+}
