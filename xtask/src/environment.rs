@@ -1,7 +1,8 @@
 //! The only reader of environment variables in xtask.
 //!
 //! One place to see which variables change what the button does: `CI`, `NO_COLOR`, `TIDINGS_TEST_ROUNDS`,
-//! `TIDINGS_TEST_<BROKER>_URL`, `CC` and `PATH`.
+//! `TIDINGS_TEST_<BROKER>_URL`, `CC` and `PATH`; and those by which a test run and the tests in it talk to each other:
+//! `TIDINGS_WORKSPACE`, `TIDINGS_TEST_SESSION`, `TIDINGS_TEST_NODE_VERSION`.
 
 use std::{
     ffi::OsString,

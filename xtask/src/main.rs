@@ -89,7 +89,7 @@ fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Test(options) => test::run(&runner, &workspace, &options),
         Command::Tidy => tidy::run(&workspace),
         Command::Bench { name, arguments } => bench::run(&runner, name.as_deref(), &arguments),
-        Command::Brokers { action } => brokers::run(&runner, &workspace, action),
+        Command::Brokers { action } => brokers::run(&runner, &workspace, &action),
     }
 }
 

@@ -5,10 +5,16 @@
 //! their business; they find it in the variable [`Broker::variable`].
 
 mod docker;
+#[cfg(test)]
+mod fake;
+mod node;
 mod obtain;
+mod ports;
+mod process;
 mod rabbitmq;
 mod record;
 mod session;
+mod start;
 
 use std::{
     io::{Read, Write},
@@ -23,8 +29,9 @@ use clap::Subcommand;
 
 pub(crate) use self::session::Session;
 use self::{
-    obtain::{Means, Obtained},
+    obtain::Obtained,
     record::Record,
+    start::{Means, Site, Starter},
 };
 use crate::{
     runner::Runner,
@@ -36,14 +43,19 @@ use crate::{
 const ALL: &[Broker] = &[rabbitmq::RABBITMQ];
 
 /// What `cargo xtask brokers` can do.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Action {
     /// Start every broker and leave it running
     Up,
-    /// Stop every broker that `up` started
+    /// Stop every broker that `up` started, and every private node
     Down,
     /// Show which brokers can be had and which are running
     Status,
+    /// Private nodes, which a test may stop, kill and start again
+    Node {
+        #[command(subcommand)]
+        action: node::Action,
+    },
 }
 
 /// One kind of server, and how to get it.
@@ -53,19 +65,27 @@ pub(crate) struct Broker {
     name: &'static str,
     /// The crate whose tests need it; while the workspace has no such crate, nobody does.
     needed_by: &'static str,
-    /// The Docker image, and the port it listens on.
+    /// The Docker image, the ports it listens on, and variables that it reads.
     image: &'static str,
-    port: u16,
-    /// The Debian package.
+    image_ports: &'static [u16],
+    image_settings: &'static [(&'static str, &'static str)],
+    /// What is installed where there is no Docker, in words.
     package: &'static str,
-    /// Where its program is, if it is installed.
-    program: fn() -> Option<PathBuf>,
-    /// How the program is started, with its data in a folder, on a port.
-    launch: fn(&Path, &Path, u16) -> Result<Command>,
+    /// Where its program is, if it is installed. The folder is that of all brokers.
+    program: fn(&Path) -> Option<PathBuf>,
+    /// Whether it can be installed on this machine, and how.
+    can_install: fn() -> bool,
+    install: fn(&Runner, &Path) -> Result<()>,
+    /// Its own folder, by its name in that of all brokers.
+    data: fn(&Path, &str) -> PathBuf,
+    /// How many ports the program needs, those for clients first, in the order of `image_ports`.
+    ports: usize,
+    /// How the program is started.
+    launch: fn(&Site) -> Result<Command>,
     /// How clients reach it.
-    url: fn(u16) -> String,
-    /// What a client says first; a broker that is ready answers it with something.
-    greeting: &'static [u8],
+    url: fn(&[u16]) -> String,
+    /// What clients say first, by port; a broker that is ready answers each with something.
+    greetings: &'static [&'static [u8]],
 }
 
 impl Broker {
@@ -74,21 +94,22 @@ impl Broker {
         format!("TIDINGS_TEST_{}_URL", self.name.to_uppercase())
     }
 
-    /// Whether a broker of this kind answers on a local port.
-    fn answers(&self, port: u16) -> bool {
+    /// Whether a broker of this kind answers on its local ports.
+    fn answers(&self, ports: &[u16]) -> bool {
         let patience = Some(Duration::from_secs(2));
-        let ask = || -> std::io::Result<usize> {
+        let ask = |port: u16, greeting: &[u8]| -> std::io::Result<usize> {
             let mut stream = TcpStream::connect(("127.0.0.1", port))?;
             stream.set_read_timeout(patience)?;
-            stream.write_all(self.greeting)?;
+            stream.write_all(greeting)?;
             stream.read(&mut [0])
         };
-        ask().is_ok_and(|bytes| bytes > 0)
+        let mut doors = ports.iter().zip(self.greetings);
+        doors.all(|(port, greeting)| ask(*port, greeting).is_ok_and(|bytes| bytes > 0))
     }
 }
 
 /// Does one of the `brokers` commands; `false` if a broker could not be had.
-pub(crate) fn run(runner: &Runner, workspace: &Workspace, action: Action) -> Result<bool> {
+pub(crate) fn run(runner: &Runner, workspace: &Workspace, action: &Action) -> Result<bool> {
     let folder = folder(workspace);
     match action {
         Action::Up => up(runner, &folder),
@@ -97,6 +118,7 @@ pub(crate) fn run(runner: &Runner, workspace: &Workspace, action: Action) -> Res
             print!("{}", status(&folder));
             Ok(true)
         }
+        Action::Node { action } => node::run(runner, &folder, action).map(|()| true),
     }
 }
 
@@ -113,12 +135,17 @@ pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
 }
 
 fn up(runner: &Runner, folder: &Path) -> Result<bool> {
+    let starter = Starter {
+        runner,
+        folder,
+        session: None,
+    };
     let mut all_there = true;
     for broker in ALL {
-        match obtain::obtain(broker, &Means::of(broker), runner, folder)? {
+        match obtain::obtain(broker, &Means::of(broker, folder), starter)? {
             Obtained::Ready { url, how, .. } => {
                 println!(
-                    "{}: {how}\n  export {}={url}",
+                    "{}: {how}\n  export {}='{url}'",
                     broker.name,
                     broker.variable()
                 );
@@ -133,10 +160,13 @@ fn up(runner: &Runner, folder: &Path) -> Result<bool> {
 }
 
 fn down(folder: &Path) -> Result<bool> {
+    for name in node::sweep(folder, |_| true)? {
+        println!("{name}: removed");
+    }
     for broker in ALL {
         match Record::read(folder, broker.name) {
             Some(record) => {
-                record.stop(broker, folder)?;
+                record.remove(folder, broker.name)?;
                 println!("{}: stopped", broker.name);
             }
             None => println!("{}: not started from here", broker.name),
@@ -148,15 +178,22 @@ fn down(folder: &Path) -> Result<bool> {
 fn status(folder: &Path) -> Table {
     let mut table = Table::new(&["broker", "can be had from", "running"]);
     for broker in ALL {
-        let means = Means::of(broker);
+        let means = Means::of(broker, folder);
         let running = match Record::read(folder, broker.name) {
-            Some(record) if broker.answers(record.port) => {
+            Some(record) if broker.answers(&record.ports) => {
                 Cell::new(format!("yes, {}", record.url), Tone::Good)
             }
             Some(_) => Cell::new("no longer: run `cargo xtask brokers down`", Tone::Bad),
             None => Cell::new("no", Tone::Quiet),
         };
         table.row([broker.name.into(), means.to_string().into(), running]);
+    }
+    for (name, record) in node::all(folder) {
+        let running = match record.pid() {
+            Some(pid) => Cell::new(format!("process {pid}, {}", record.url), Tone::Good),
+            None => Cell::new("stopped", Tone::Quiet),
+        };
+        table.row([name.into(), record.broker.into(), running]);
     }
     table
 }

@@ -1,72 +1,127 @@
 //! RabbitMQ: as a container, or from the Debian package without a service manager.
+//!
+//! The management plugin is part of it, because tests create their virtual hosts through the HTTP API and look
+//! there at what AMQP does not tell. Its figures are a second old at most.
 
 use std::{
-    net::TcpListener,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::brokers::Broker;
+use crate::{
+    brokers::{Broker, Site},
+    debian,
+};
 
-/// The broker as `cargo xtask` knows it.
+/// The broker as `cargo xtask` knows it: the version that Debian 12 has, wherever it comes from.
 pub(crate) const RABBITMQ: Broker = Broker {
     name: "rabbitmq",
     needed_by: "tidings-rabbitmq",
-    image: "rabbitmq:4",
-    port: 5672,
-    package: "rabbitmq-server",
-    program,
-    launch,
-    url: |port| format!("amqp://guest:guest@127.0.0.1:{port}"),
-    greeting: b"AMQP\x00\x00\x09\x01",
+    image: "rabbitmq:3.10-management",
+    image_ports: &[5672, 15672],
+    image_settings: &[("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", STATISTICS)],
+    package: "the package `rabbitmq-server`",
+    program: |_| server_in(Path::new("/")),
+    can_install: debian::can_install,
+    install: |runner, _| debian::install(runner, &["rabbitmq-server"]),
+    data: |folder, name| folder.join(name),
+    ports: 4,
+    launch: |site| {
+        let mut command = Command::new("sh");
+        command.args(["-c", SCRIPT]).arg(&site.program);
+        command.envs(prepare(site, &site.data)?);
+        Ok(command)
+    },
+    url,
+    greetings: &[b"AMQP\x00\x00\x09\x01", b"HEAD / HTTP/1.0\r\n\r\n"],
 };
 
+/// As settings on the command line, which the container takes as well.
+const STATISTICS: &str = "-rabbit collect_statistics_interval 1000";
+
+/// The Erlang name server would start itself as a daemon and stay; started here it ends with the group.
+const SCRIPT: &str = "epmd & exec \"$0\"";
+
+/// How clients reach it, and where its HTTP API is.
+fn url(ports: &[u16]) -> String {
+    let main = ports.first().copied().unwrap_or_default();
+    let management = management(ports).unwrap_or_default();
+    format!("amqp://guest:guest@127.0.0.1:{main}?management={management}")
+}
+
+/// Where the HTTP API of a node is.
+pub(crate) fn management(ports: &[u16]) -> Option<String> {
+    let port = ports.get(1)?;
+    Some(format!("http://127.0.0.1:{port}"))
+}
+
 /// The script inside the package: the one on the search path insists on changing to the user `rabbitmq`.
-fn program() -> Option<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/rabbitmq/lib").ok()?;
+fn server_in(root: &Path) -> Option<PathBuf> {
+    let versions = fs::read_dir(root.join("usr/lib/rabbitmq/lib")).ok()?;
     versions
         .filter_map(Result::ok)
         .map(|version| version.path().join("sbin/rabbitmq-server"))
         .find(|script| script.is_file())
 }
 
-/// A node with everything in one folder, on free ports, under a name that does not depend on the machine's.
-fn launch(program: &Path, data: &Path, port: u16) -> Result<Command> {
-    std::fs::write(
-        data.join("rabbitmq.conf"),
-        format!("listeners.tcp.1 = 127.0.0.1:{port}\n"),
-    )?;
-    std::fs::write(data.join("enabled_plugins"), "[].\n")?;
-    let other = [
-        TcpListener::bind("127.0.0.1:0")?,
-        TcpListener::bind("127.0.0.1:0")?,
-    ];
-    let [distribution, names] = [other[0].local_addr()?.port(), other[1].local_addr()?.port()];
-    // The Erlang name server would start itself as a daemon and stay; started here it ends with the group.
-    let script = "epmd & exec \"$0\"";
-    let mut command = Command::new("sh");
-    command
-        .arg("-c")
-        .arg(script)
-        .arg(program)
-        .env("HOME", data)
-        .env("LC_ALL", "C.UTF-8")
-        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-        .env("ERL_EPMD_PORT", names.to_string())
-        .env("RABBITMQ_DIST_PORT", distribution.to_string())
-        .env("RABBITMQ_NODENAME", "tidings@localhost")
-        .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
-        .env("RABBITMQ_CONFIG_FILE", data.join("rabbitmq"))
-        .env("RABBITMQ_ADVANCED_CONFIG_FILE", data.join("advanced"))
-        .env(
-            "RABBITMQ_ENABLED_PLUGINS_FILE",
-            data.join("enabled_plugins"),
-        )
-        .env("RABBITMQ_MNESIA_BASE", data.join("data"))
-        .env("RABBITMQ_LOG_BASE", data.join("log"))
-        .env("RABBITMQ_PID_FILE", data.join("pid"))
-        .env("RABBITMQ_GENERATED_CONFIG_DIR", data.join("generated"));
-    Ok(command)
+/// Writes the configuration of a node that has everything in one folder, and returns the variables that make
+/// the program use it. `inside` is that folder as the node sees it.
+fn prepare(site: &Site, inside: &Path) -> Result<Vec<(&'static str, String)>> {
+    let [amqp, management, distribution, names] = site.ports[..] else {
+        anyhow::bail!("a node has four ports, not {:?}", site.ports);
+    };
+    let configuration = format!(
+        "listeners.tcp.1 = 127.0.0.1:{amqp}\n\
+         management.tcp.ip = 127.0.0.1\n\
+         management.tcp.port = {management}\n\
+         disk_free_limit.absolute = 50MB\n"
+    );
+    for (file, text) in [
+        ("rabbitmq.conf", configuration.as_str()),
+        ("enabled_plugins", "[rabbitmq_management].\n"),
+    ] {
+        let file = site.data.join(file);
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let within = |name: &str| inside.join(name).display().to_string();
+    Ok(vec![
+        // Its own cookie: nodes of different people must not find each other.
+        ("HOME", inside.display().to_string()),
+        ("LC_ALL", "C.UTF-8".into()),
+        // Without it the script stays between us and the node, and takes a second to pass on a signal.
+        ("RUNNING_UNDER_SYSTEMD", "true".into()),
+        ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
+        ("ERL_EPMD_PORT", names.to_string()),
+        ("RABBITMQ_DIST_PORT", distribution.to_string()),
+        // A name that does not depend on the machine's.
+        ("RABBITMQ_NODENAME", "tidings@localhost".into()),
+        ("RABBITMQ_CONF_ENV_FILE", "/dev/null".into()),
+        ("RABBITMQ_CONFIG_FILE", within("rabbitmq")),
+        ("RABBITMQ_ADVANCED_CONFIG_FILE", within("advanced")),
+        ("RABBITMQ_ENABLED_PLUGINS_FILE", within("enabled_plugins")),
+        ("RABBITMQ_MNESIA_BASE", within("data")),
+        ("RABBITMQ_LOG_BASE", within("log")),
+        ("RABBITMQ_PID_FILE", within("pid")),
+        ("RABBITMQ_GENERATED_CONFIG_DIR", within("generated")),
+        (
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+            format!("-kernel inet_dist_use_interface {{127,0,0,1}} {STATISTICS}"),
+        ),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_says_where_the_http_api_is() {
+        assert_eq!(
+            url(&[20_001, 20_002, 20_003, 20_004]),
+            "amqp://guest:guest@127.0.0.1:20001?management=http://127.0.0.1:20002"
+        );
+    }
 }

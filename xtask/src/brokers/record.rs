@@ -3,35 +3,39 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::mpsc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
-use crate::{
-    brokers::{Broker, docker},
-    runner::signal_group,
-};
+use crate::brokers::{docker, process};
 
 /// How long a broker may take to end by itself.
-const GRACE: Duration = Duration::from_secs(15);
+const GRACE: Duration = Duration::from_secs(30);
 
-/// By what a running broker is held.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// By what a broker is held, running or not.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub(crate) enum Held {
-    /// The identifier of its container.
+    /// The name of its container.
     Container(String),
     /// The leader of its process group.
     Process(u32),
 }
 
 /// A broker that was started here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub(crate) struct Record {
+    /// Which of the brokers it is.
+    pub(crate) broker: String,
+    /// How clients reach it, and by which ports; they stay the same as long as it exists.
     pub(crate) url: String,
-    pub(crate) port: u16,
+    pub(crate) ports: Vec<u16>,
+    /// Its own folder.
+    pub(crate) data: PathBuf,
     pub(crate) held: Held,
+    /// The process of the test run that it belongs to, and with which it ends.
+    pub(crate) session: Option<u32>,
 }
 
 impl Record {
@@ -40,107 +44,135 @@ impl Record {
         Self::parse(&fs::read_to_string(file(folder, name)).ok()?)
     }
 
+    /// All that there are, with their names.
+    pub(crate) fn all(folder: &Path) -> Vec<(String, Self)> {
+        let files = fs::read_dir(folder).into_iter().flatten();
+        let mut records: Vec<_> = files
+            .filter_map(|file| {
+                let name = file.ok()?.file_name().into_string().ok()?;
+                let name = name.strip_suffix(".json")?.to_owned();
+                let record = Self::read(folder, &name)?;
+                Some((name, record))
+            })
+            .collect();
+        records.sort_by(|(a, _), (b, _)| a.cmp(b));
+        records
+    }
+
     pub(crate) fn write(&self, folder: &Path, name: &str) -> Result<()> {
         let file = file(folder, name);
+        let text = serde_json::to_string_pretty(self)?;
+        // Whole or not at all: another run may read it at this moment.
+        let draft = file.with_extension("draft");
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
-        fs::write(&file, self.render()).with_context(|| format!("cannot write {}", file.display()))
+        fs::write(&draft, text)
+            .and_then(|()| fs::rename(&draft, &file))
+            .with_context(|| format!("cannot write {}", file.display()))
     }
 
-    /// Stops the broker and forgets it, with its data.
-    pub(crate) fn stop(&self, broker: &Broker, folder: &Path) -> Result<()> {
+    /// The process of the broker itself, if it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
         match &self.held {
-            Held::Container(id) => docker::stop(id)?,
-            Held::Process(leader) => self.stop_process(*leader, broker),
+            Held::Container(name) => docker::pid(name),
+            Held::Process(leader) => process::is_running(*leader, &self.data).then_some(*leader),
         }
-        forget(folder, broker)?;
-        unless_gone(fs::remove_dir_all(folder.join(broker.name)))
     }
 
-    /// Ends a broker that was started just now and does not answer. Its data, and so its log, is kept.
-    pub(crate) fn kill(&self, broker: &Broker, folder: &Path) -> Result<()> {
+    /// Lets the broker end by itself. It can be started again.
+    pub(crate) fn stop(&self) -> Result<()> {
         match &self.held {
-            Held::Container(id) => docker::stop(id)?,
-            Held::Process(leader) => signal_group(*leader, "KILL"),
+            Held::Container(name) => docker::stop(name, GRACE),
+            Held::Process(leader) => {
+                if !process::stop(*leader, &self.data, GRACE) {
+                    println!("the broker did not end by itself, and was killed");
+                }
+                Ok(())
+            }
         }
-        forget(folder, broker)
     }
 
-    /// Asks its process group to end, and kills what is left when the grace period is over.
-    fn stop_process(&self, leader: u32, broker: &Broker) {
-        // A process that is ours answers; after a restart of the machine the number may be somebody else's.
-        if !broker.answers(self.port) {
-            return;
+    /// Ends the broker as a power failure would. It can be started again.
+    pub(crate) fn kill(&self) -> Result<()> {
+        match &self.held {
+            Held::Container(name) => docker::kill(name),
+            Held::Process(leader) => {
+                process::kill(*leader, &self.data);
+                Ok(())
+            }
         }
-        signal_group(leader, "TERM");
-        let deadline = Instant::now() + GRACE;
-        let (_never, pause) = mpsc::channel::<()>();
-        while broker.answers(self.port) && Instant::now() < deadline {
-            // Nothing is ever sent: this is a pause that needs no runtime. A signal must not cut it short.
-            let _elapsed = pause.recv_timeout(Duration::from_millis(100));
-        }
-        signal_group(leader, "KILL");
     }
 
-    fn render(&self) -> String {
-        let held = match &self.held {
-            Held::Container(id) => format!("container {id}"),
-            Held::Process(leader) => format!("process {leader}"),
-        };
-        format!("{}\n{}\n{held}\n", self.url, self.port)
+    /// Ends the broker and forgets it, with its data. Nobody will miss them, so nothing is asked to end by itself.
+    pub(crate) fn remove(&self, folder: &Path, name: &str) -> Result<()> {
+        self.forget(folder, name)?;
+        unless_gone(fs::remove_dir_all(&self.data))
+            .with_context(|| format!("cannot remove {}", self.data.display()))
+    }
+
+    /// As [`remove`](Self::remove), but keeps its data, and so its log.
+    pub(crate) fn forget(&self, folder: &Path, name: &str) -> Result<()> {
+        match &self.held {
+            Held::Container(container) => docker::remove(container)?,
+            Held::Process(leader) => process::kill(*leader, &self.data),
+        }
+        let file = file(folder, name);
+        unless_gone(fs::remove_file(&file))
+            .with_context(|| format!("cannot remove {}", file.display()))
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.lines();
-        let (url, port) = (lines.next()?.to_owned(), lines.next()?.parse().ok()?);
-        let held = match lines.next()?.split_once(' ')? {
-            ("container", id) => Held::Container(id.to_owned()),
-            ("process", leader) => Held::Process(leader.parse().ok()?),
-            _ => return None,
-        };
-        Some(Self { url, port, held })
+        serde_json::from_str(text).ok()
     }
 }
 
-fn forget(folder: &Path, broker: &Broker) -> Result<()> {
-    unless_gone(fs::remove_file(file(folder, broker.name)))
-}
-
-fn unless_gone(removed: std::io::Result<()>) -> Result<()> {
+fn unless_gone(removed: std::io::Result<()>) -> std::io::Result<()> {
     match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
 fn file(folder: &Path, name: &str) -> PathBuf {
-    folder.join(format!("{name}.txt"))
+    folder.join(format!("{name}.json"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn record(held: Held) -> Record {
+        Record {
+            broker: "fake".into(),
+            url: "amqp://localhost:1".into(),
+            ports: vec![1, 2],
+            data: "there".into(),
+            held,
+            session: Some(3),
+        }
+    }
+
     #[test]
     fn what_is_written_is_read() {
+        let folder =
+            std::env::temp_dir().join(format!("tidings-xtask-{}-records", std::process::id()));
         for held in [Held::Container("4f2a".into()), Held::Process(17)] {
-            let record = Record {
-                url: "amqp://localhost:1".into(),
-                port: 1,
-                held,
-            };
-            assert_eq!(Record::parse(&record.render()), Some(record));
+            let record = record(held);
+            record.write(&folder, "one").unwrap();
+            assert_eq!(Record::read(&folder, "one"), Some(record.clone()));
+            assert_eq!(Record::all(&folder), [("one".into(), record)]);
         }
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
     fn nonsense_is_no_record() {
         for text in [
             "",
-            "url\n",
-            "url\nport\nprocess 1",
-            "url\n1\nprocess x",
-            "url\n1\nmagic 1",
+            "amqp://localhost:1\n1\nprocess 17\n",
+            "{}",
+            "[]",
+            "null",
         ] {
             assert_eq!(Record::parse(text), None, "{text:?}");
         }

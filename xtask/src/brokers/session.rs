@@ -1,23 +1,30 @@
 //! The brokers of one test run: started before it, stopped after it, whatever happens in between.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{
     brokers::{
-        Broker,
-        obtain::{Means, Obtained, obtain},
+        Broker, node,
+        obtain::{Obtained, obtain},
         record::Record,
+        start::{Means, Starter},
     },
     runner::Runner,
+    workspace,
 };
 
-/// Brokers in use. Dropping it stops those that it started.
+/// Brokers in use. Dropping it stops those that it started, and the private nodes that tests have left.
 #[derive(Debug)]
 pub(crate) struct Session {
     folder: PathBuf,
     brokers: Vec<(&'static Broker, Obtained)>,
+    /// Whether a test can start private nodes.
+    has_nodes: bool,
 }
 
 impl Session {
@@ -28,13 +35,22 @@ impl Session {
         runner: &Runner,
         folder: &Path,
     ) -> Result<Self> {
+        node::sweep_orphans(folder)?;
         let mut session = Self {
             folder: folder.to_owned(),
             brokers: Vec::new(),
+            has_nodes: false,
+        };
+        let starter = Starter {
+            runner,
+            folder,
+            session: Some(std::process::id()),
         };
         for broker in wanted {
-            let obtained = obtain(broker, &means(broker), runner, folder)?;
+            let obtained = obtain(broker, &means(broker), starter)?;
             session.brokers.push((broker, obtained));
+            // Asked again: it may have been installed just now.
+            session.has_nodes |= node::is_kind(broker) && means(broker).can_start();
         }
         Ok(session)
     }
@@ -45,7 +61,7 @@ impl Session {
         runner: &Runner,
         folder: &Path,
     ) -> Result<Self> {
-        Self::open(wanted, Means::of, runner, folder)
+        Self::open(wanted, |broker| Means::of(broker, folder), runner, folder)
     }
 
     /// The variables in which the tests find the brokers.
@@ -56,6 +72,19 @@ impl Session {
                 Obtained::Ready { url, .. } => Some((broker.variable(), url.as_str())),
                 Obtained::Skipped { .. } => None,
             })
+    }
+
+    /// The variables in which the tests find the program that starts private nodes, if they can have any.
+    pub(crate) fn node_variables(&self, root: &Path) -> Result<Vec<(&'static str, OsString)>> {
+        if !self.has_nodes {
+            return Ok(Vec::new());
+        }
+        let program = std::env::current_exe().context("cannot find the program that runs")?;
+        Ok(vec![
+            (node::PROGRAM, program.into()),
+            (node::SESSION, std::process::id().to_string().into()),
+            (workspace::ROOT, root.into()),
+        ])
     }
 
     /// Names of the brokers in use, and how each was had.
@@ -81,6 +110,10 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        let own = Some(std::process::id());
+        if let Err(error) = node::sweep(&self.folder, |record| record.session == own) {
+            println!("cannot remove the private nodes of this run: {error:#}");
+        }
         for (broker, obtained) in &self.brokers {
             let Obtained::Ready { started: true, .. } = obtained else {
                 continue;
@@ -88,7 +121,7 @@ impl Drop for Session {
             let Some(record) = Record::read(&self.folder, broker.name) else {
                 continue;
             };
-            if let Err(error) = record.stop(broker, &self.folder) {
+            if let Err(error) = record.remove(&self.folder, broker.name) {
                 println!("cannot stop {}: {error:#}", broker.name);
             }
         }
@@ -97,33 +130,10 @@ impl Drop for Session {
 
 #[cfg(test)]
 mod tests {
-    use std::{path::Path, process::Command};
+    use std::path::Path;
 
     use super::*;
-    use crate::environment;
-
-    /// A server that every machine with Python has, in the place of a broker.
-    static FAKE: Broker = Broker {
-        name: "fake",
-        needed_by: "nobody",
-        image: "none",
-        port: 1,
-        package: "python3",
-        program: || environment::program("python3"),
-        launch: |program, _, port| {
-            let mut command = Command::new(program);
-            command.args([
-                "-m",
-                "http.server",
-                "--bind",
-                "127.0.0.1",
-                &port.to_string(),
-            ]);
-            Ok(command)
-        },
-        url: |port| format!("http://127.0.0.1:{port}"),
-        greeting: b"HEAD / HTTP/1.0\r\n\r\n",
-    };
+    use crate::brokers::fake::FAKE;
 
     fn scratch(name: &str) -> PathBuf {
         let folder =
@@ -146,7 +156,7 @@ mod tests {
         };
         let session = open(&folder, &means);
         let record = Record::read(&folder, "fake").unwrap();
-        assert!(FAKE.answers(record.port));
+        assert!(FAKE.answers(&record.ports));
         assert_eq!(
             session.variables().next(),
             Some(("TIDINGS_TEST_FAKE_URL".into(), record.url.as_str()))
@@ -156,12 +166,12 @@ mod tests {
         assert_eq!(second.ready().next(), Some(("fake", "running already")));
         drop(second);
         assert!(
-            FAKE.answers(record.port),
+            FAKE.answers(&record.ports),
             "a session stops only what it started itself"
         );
 
         drop(session);
-        assert!(!FAKE.answers(record.port));
+        assert!(!FAKE.answers(&record.ports));
         assert_eq!(Record::read(&folder, "fake"), None);
         std::fs::remove_dir_all(&folder).unwrap();
     }

@@ -107,7 +107,7 @@ impl Tests<'_> {
     fn with_cargo(&self, what: &'static str, subcommand: &[&str]) -> Result<Line> {
         let started = Instant::now();
         let mut count = Count::default();
-        let mut command = self.command(subcommand);
+        let mut command = self.command(subcommand)?;
         let passed = self
             .runner
             .run_reading(&mut command, LIMIT, |line| count.add_line(line))?;
@@ -123,7 +123,7 @@ impl Tests<'_> {
         let started = Instant::now();
         let report = self.runner.root().join(REPORT);
         remove_if_there(&report)?;
-        let mut command = self.command(&["nextest", "run", "--no-fail-fast"]);
+        let mut command = self.command(&["nextest", "run", "--no-fail-fast"])?;
         // It would read keys from a terminal that belongs to another process group.
         command.env("NEXTEST_NO_INPUT_HANDLER", "1");
         let passed = self.runner.run(&mut command, LIMIT)?;
@@ -138,13 +138,14 @@ impl Tests<'_> {
         })
     }
 
-    fn command(&self, subcommand: &[&str]) -> Command {
+    fn command(&self, subcommand: &[&str]) -> Result<Command> {
         let mut command = self.runner.cargo(subcommand);
         if !selection::names_packages(&self.options.arguments) {
             command.arg("--workspace");
         }
         command.args(&self.options.arguments);
         command.envs(self.session.variables());
+        command.envs(self.session.node_variables(self.runner.root())?);
         let rounds = if self.options.fast {
             FAST_ROUNDS
         } else {
@@ -152,7 +153,7 @@ impl Tests<'_> {
         };
         let rounds = environment::variable(ROUNDS_VARIABLE).unwrap_or_else(|| rounds.into());
         command.env(ROUNDS_VARIABLE, rounds);
-        command
+        Ok(command)
     }
 }
 

@@ -1,0 +1,207 @@
+//! Private nodes: brokers that one test has for itself, so that it may stop, kill and start them.
+//!
+//! A test runs the program that it finds in the variable [`PROGRAM`], with the arguments `brokers node …`, and
+//! reads the last line of what it prints. A node keeps its ports and its data until it is removed. It belongs to the
+//! test run that it was started in, and ends with it at the latest.
+
+use std::{path::Path, str::FromStr};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
+
+use crate::{
+    brokers::{
+        Broker,
+        rabbitmq::{self, RABBITMQ},
+        record::Record,
+        start::{Means, Starter},
+    },
+    environment,
+    runner::Runner,
+};
+
+/// Where tests find the program that starts nodes; not set where none can be had.
+pub(crate) const PROGRAM: &str = "TIDINGS_TEST_NODE";
+/// The version of nodes for which none is asked for.
+pub(crate) const VERSION: &str = "TIDINGS_TEST_NODE_VERSION";
+/// The process of the test run to which the nodes belong.
+pub(crate) const SESSION: &str = "TIDINGS_TEST_SESSION";
+
+/// What can be done with a node.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Start a new RabbitMQ node; returns when it is ready
+    Start {
+        /// Letters, digits and hyphens
+        name: Name,
+        /// Which RabbitMQ it is
+        #[arg(long, value_enum)]
+        version: Option<Version>,
+    },
+    /// Let a node end by itself, and keep its data
+    Stop { name: Name },
+    /// End a node as a power failure would, and keep its data
+    Kill { name: Name },
+    /// Start a node again that was stopped or killed
+    Resume { name: Name },
+    /// End a node, and remove it with its data
+    Remove { name: Name },
+}
+
+/// Which RabbitMQ a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Version {
+    /// The one of Debian 12, 3.10
+    Debian,
+}
+
+impl Version {
+    fn broker(self) -> &'static Broker {
+        match self {
+            Self::Debian => &RABBITMQ,
+        }
+    }
+
+    /// What the variable says, or the oldest.
+    fn by_default() -> Result<Self> {
+        let Some(value) = environment::variable(VERSION) else {
+            return Ok(Self::Debian);
+        };
+        Self::from_str(&value, true)
+            .ok()
+            .with_context(|| format!("{VERSION} is `{value}`, which is no version"))
+    }
+}
+
+/// Whether private nodes are of this kind.
+pub(crate) fn is_kind(broker: &Broker) -> bool {
+    let mut versions = Version::value_variants().iter();
+    versions.any(|version| version.broker().name == broker.name)
+}
+
+/// The name of a node: part of file names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Name(String);
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_fine = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if text.is_empty() || text.len() > 100 || !text.chars().all(is_fine) {
+            return Err("a name is 1 to 100 letters, digits, `-` and `_`".into());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Name {
+    /// Under which it is recorded, apart from the brokers that all tests share.
+    fn record(&self) -> String {
+        format!("{PREFIX}{}", self.0)
+    }
+}
+
+const PREFIX: &str = "node-";
+
+/// What is printed: how to reach the node, and its process if it runs.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    url: &'a str,
+    management: Option<String>,
+    pid: Option<u32>,
+}
+
+/// Does what is asked for, and prints one line.
+pub(crate) fn run(runner: &Runner, folder: &Path, action: &Action) -> Result<()> {
+    let session = environment::variable(SESSION).and_then(|pid| pid.parse().ok());
+    let starter = Starter {
+        runner,
+        folder,
+        session,
+    };
+    let record = match action {
+        Action::Start { name, version } => {
+            let version = version.map_or_else(Version::by_default, Ok)?;
+            let broker = version.broker();
+            start(starter, broker, &Means::of(broker, folder), name)?
+        }
+        Action::Resume { name } => resume(starter, broker_of, name)?,
+        Action::Stop { name } => find(folder, name).and_then(|it| it.stop().map(|()| it))?,
+        Action::Kill { name } => find(folder, name).and_then(|it| it.kill().map(|()| it))?,
+        Action::Remove { name } => {
+            let record = find(folder, name)?;
+            record.remove(folder, &name.record())?;
+            record
+        }
+    };
+    let line = Line {
+        url: &record.url,
+        management: rabbitmq::management(&record.ports),
+        pid: record.pid(),
+    };
+    println!("{}", serde_json::to_string(&line)?);
+    Ok(())
+}
+
+fn start(starter: Starter<'_>, broker: &Broker, means: &Means, name: &Name) -> Result<Record> {
+    let taken = Record::read(starter.folder, &name.record());
+    ensure!(
+        taken.is_none(),
+        "there is a node `{}` already: remove it, or choose another name",
+        name.0
+    );
+    ensure!(
+        means.can_start() || means.installable,
+        "{} can be had neither from Docker nor from {} here",
+        broker.name,
+        broker.package
+    );
+    let (_, record) = starter.start(broker, means, &name.record())?;
+    Ok(record)
+}
+
+fn resume(
+    starter: Starter<'_>,
+    broker_of: impl Fn(&Record) -> Option<&'static Broker>,
+    name: &Name,
+) -> Result<Record> {
+    let record = find(starter.folder, name)?;
+    let broker =
+        broker_of(&record).with_context(|| format!("there is no broker `{}`", record.broker))?;
+    starter.resume(broker, &name.record(), record)
+}
+
+fn broker_of(record: &Record) -> Option<&'static Broker> {
+    Version::value_variants()
+        .iter()
+        .map(|version| version.broker())
+        .find(|broker| broker.name == record.broker)
+}
+
+fn find(folder: &Path, name: &Name) -> Result<Record> {
+    Record::read(folder, &name.record()).with_context(|| format!("there is no node `{}`", name.0))
+}
+
+/// All that there are, with the names of their records.
+pub(crate) fn all(folder: &Path) -> impl Iterator<Item = (String, Record)> {
+    let records = Record::all(folder).into_iter();
+    records.filter(|(name, _)| name.starts_with(PREFIX))
+}
+
+/// Removes the nodes that are chosen, and returns the names of their records.
+pub(crate) fn sweep(folder: &Path, chosen: impl Fn(&Record) -> bool) -> Result<Vec<String>> {
+    let mut removed = Vec::new();
+    for (name, record) in all(folder).filter(|(_, record)| chosen(record)) {
+        record.remove(folder, &name)?;
+        removed.push(name);
+    }
+    Ok(removed)
+}
+
+/// Removes the nodes of test runs that were killed, and so could not do it themselves.
+pub(crate) fn sweep_orphans(folder: &Path) -> Result<()> {
+    let is_gone = |session: u32| !Path::new("/proc").join(session.to_string()).exists();
+    sweep(folder, |record| record.session.is_some_and(is_gone)).map(drop)
+}
