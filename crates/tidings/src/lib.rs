@@ -80,6 +80,9 @@ pub use tidings_domain::{self as domain, Domain};
 pub use tidings_embedded as embedded;
 #[doc(inline)]
 pub use tidings_layers as layers;
+#[cfg(feature = "rabbitmq")]
+#[doc(inline)]
+pub use tidings_rabbitmq as rabbitmq;
 #[doc(inline)]
 pub use tidings_router::{FromState, OrderKey, Router, State, Subscriber};
 #[doc(inline)]

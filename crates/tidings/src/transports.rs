@@ -10,7 +10,7 @@ use tidings_core::{
 /// Knows every transport whose Cargo feature is on. Add your own scheme with [`Registry::with`].
 #[must_use]
 pub fn transports() -> Registry {
-    embedded(Registry::new())
+    rabbitmq(embedded(Registry::new()))
 }
 
 /// Opens the transport that a URL names.
@@ -32,5 +32,24 @@ fn embedded(registry: Registry) -> Registry {
 
 #[cfg(not(feature = "embedded"))]
 fn embedded(registry: Registry) -> Registry {
+    registry
+}
+
+#[cfg(feature = "rabbitmq")]
+fn rabbitmq(registry: Registry) -> Registry {
+    use tidings_rabbitmq::{RabbitMq, SCHEME, TLS_SCHEME};
+
+    [SCHEME, TLS_SCHEME]
+        .into_iter()
+        .fold(registry, |registry, scheme| {
+            registry.with(scheme, |url| async move {
+                let transport: Arc<dyn Transport> = Arc::new(RabbitMq::from_url(&url).await?);
+                Ok(transport)
+            })
+        })
+}
+
+#[cfg(not(feature = "rabbitmq"))]
+fn rabbitmq(registry: Registry) -> Registry {
     registry
 }

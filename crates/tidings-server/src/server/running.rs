@@ -91,7 +91,11 @@ impl Running {
     #[must_use]
     pub fn health(&self) -> Health {
         let subscriptions = self.subscriptions.iter().map(Handle::health).collect();
-        Health::of(subscriptions, self.draining.load(Ordering::Relaxed))
+        Health::of(
+            subscriptions,
+            self.transport.impairments(),
+            self.draining.load(Ordering::Relaxed),
+        )
     }
 
     /// Stops consuming a queue, or all queues of a subscriber, and resolves once it has stopped. Messages wait

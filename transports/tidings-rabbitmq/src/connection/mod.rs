@@ -123,6 +123,19 @@ impl Supervised {
         }
     }
 
+    /// Resolves once it has been closed for good.
+    ///
+    /// # Cancel safety
+    /// Yes: it only looks.
+    pub(crate) async fn closed(&self) {
+        let mut state = self.state.clone();
+        // An error means that the supervisor is gone, which is closed enough.
+        let _said_so = state
+            .wait_for(|state| matches!(state, State::Closed))
+            .await
+            .is_ok();
+    }
+
     /// Closes it for good: the supervisor says goodbye to the broker and ends.
     pub(crate) fn close(&self) {
         self.stop.cancel();
