@@ -121,4 +121,32 @@ mod tests {
         assert!(options.fast);
         assert_eq!(options.arguments, ["-p", "tidings-domain", "--", "name"]);
     }
+
+    #[test]
+    fn a_node_is_named_and_may_be_of_another_version() {
+        let parse = |words: &[&str]| {
+            let line = ["cargo xtask", "brokers", "node"].iter().chain(words);
+            Arguments::try_parse_from(line)
+        };
+        for words in [
+            &["start", "a"][..],
+            &["start", "a", "--version", "4"],
+            &["start", "a", "--version=debian"],
+            &["stop", "a"],
+            &["kill", "a"],
+            &["resume", "a"],
+            &["remove", "a"],
+        ] {
+            assert!(parse(words).is_ok(), "{words:?}");
+        }
+        for words in [
+            &["start"][..],
+            &["start", "a", "--version", "3"],
+            &["start", "a/b"],
+            &["kill"],
+            &["pause", "a"],
+        ] {
+            assert!(parse(words).is_err(), "{words:?}");
+        }
+    }
 }

@@ -6,8 +6,9 @@ use anyhow::bail;
 
 use crate::{brokers::Broker, environment};
 
-pub(crate) static FAKE: Broker = Broker {
+pub(crate) const FAKE: Broker = Broker {
     name: "fake",
+    takes_the_place_of: None,
     needed_by: "nobody",
     image: "none",
     image_ports: &[],

@@ -13,6 +13,7 @@ mod ports;
 mod process;
 mod rabbitmq;
 mod record;
+mod root;
 mod session;
 mod start;
 
@@ -42,6 +43,9 @@ use crate::{
 /// Every broker that some crate of the workspace can talk to.
 const ALL: &[Broker] = &[rabbitmq::RABBITMQ];
 
+/// Other versions of them, which are started only when they are asked for.
+const OTHERS: &[Broker] = &[root::RABBITMQ_4];
+
 /// What `cargo xtask brokers` can do.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Action {
@@ -63,6 +67,8 @@ pub(crate) enum Action {
 pub(crate) struct Broker {
     /// As in `TIDINGS_TEST_<NAME>_URL`, in lower case.
     name: &'static str,
+    /// The broker of which it is another version: tests find it in that one's variable.
+    takes_the_place_of: Option<&'static str>,
     /// The crate whose tests need it; while the workspace has no such crate, nobody does.
     needed_by: &'static str,
     /// The Docker image, the ports it listens on, and variables that it reads.
@@ -89,9 +95,14 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// The environment variable in which tests find it, and in which a person may name one of their own.
+    /// The environment variable in which a person may name one of their own.
     fn variable(&self) -> String {
-        format!("TIDINGS_TEST_{}_URL", self.name.to_uppercase())
+        variable(self.name)
+    }
+
+    /// The environment variable in which tests find it.
+    fn variable_of_tests(&self) -> String {
+        variable(self.takes_the_place_of.unwrap_or(self.name))
     }
 
     /// Whether a broker of this kind answers on its local ports.
@@ -106,6 +117,10 @@ impl Broker {
         let mut doors = ports.iter().zip(self.greetings);
         doors.all(|(port, greeting)| ask(*port, greeting).is_ok_and(|bytes| bytes > 0))
     }
+}
+
+fn variable(name: &str) -> String {
+    format!("TIDINGS_TEST_{}_URL", name.to_uppercase().replace('-', "_"))
 }
 
 /// Does one of the `brokers` commands; `false` if a broker could not be had.
@@ -144,11 +159,8 @@ fn up(runner: &Runner, folder: &Path) -> Result<bool> {
     for broker in ALL {
         match obtain::obtain(broker, &Means::of(broker, folder), starter)? {
             Obtained::Ready { url, how, .. } => {
-                println!(
-                    "{}: {how}\n  export {}='{url}'",
-                    broker.name,
-                    broker.variable()
-                );
+                let variable = broker.variable_of_tests();
+                println!("{}: {how}\n  export {variable}='{url}'", broker.name);
             }
             Obtained::Skipped { why } => {
                 println!("{}: SKIPPED: {why}", broker.name);
@@ -163,7 +175,7 @@ fn down(folder: &Path) -> Result<bool> {
     for name in node::sweep(folder, |_| true)? {
         println!("{name}: removed");
     }
-    for broker in ALL {
+    for broker in ALL.iter().chain(OTHERS) {
         match Record::read(folder, broker.name) {
             Some(record) => {
                 record.remove(folder, broker.name)?;
@@ -177,7 +189,7 @@ fn down(folder: &Path) -> Result<bool> {
 
 fn status(folder: &Path) -> Table {
     let mut table = Table::new(&["broker", "can be had from", "running"]);
-    for broker in ALL {
+    for broker in ALL.iter().chain(OTHERS) {
         let means = Means::of(broker, folder);
         let running = match Record::read(folder, broker.name) {
             Some(record) if broker.answers(&record.ports) => {

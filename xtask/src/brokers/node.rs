@@ -15,6 +15,7 @@ use crate::{
         Broker,
         rabbitmq::{self, RABBITMQ},
         record::Record,
+        root::RABBITMQ_4,
         start::{Means, Starter},
     },
     environment,
@@ -54,12 +55,16 @@ pub(crate) enum Action {
 pub(crate) enum Version {
     /// The one of Debian 12, 3.10
     Debian,
+    /// The newest 4 that can be had
+    #[value(name = "4")]
+    Four,
 }
 
 impl Version {
     fn broker(self) -> &'static Broker {
         match self {
             Self::Debian => &RABBITMQ,
+            Self::Four => &RABBITMQ_4,
         }
     }
 
@@ -204,4 +209,171 @@ pub(crate) fn sweep(folder: &Path, chosen: impl Fn(&Record) -> bool) -> Result<V
 pub(crate) fn sweep_orphans(folder: &Path) -> Result<()> {
     let is_gone = |session: u32| !Path::new("/proc").join(session.to_string()).exists();
     sweep(folder, |record| record.session.is_some_and(is_gone)).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::brokers::fake::FAKE;
+
+    fn installed() -> Means {
+        Means {
+            installed: true,
+            ..Means::default()
+        }
+    }
+
+    /// A folder and a runner for one test, and the session that its nodes belong to.
+    struct Scene {
+        runner: Runner,
+        folder: PathBuf,
+        session: Option<u32>,
+    }
+
+    impl Scene {
+        fn new(name: &str) -> Self {
+            let name = format!("tidings-xtask-{}-node-{name}", std::process::id());
+            Self {
+                runner: Runner::new(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap(),
+                folder: std::env::temp_dir().join(name),
+                session: None,
+            }
+        }
+
+        fn starter(&self) -> Starter<'_> {
+            Starter {
+                runner: &self.runner,
+                folder: &self.folder,
+                session: self.session,
+            }
+        }
+
+        fn start(&self, name: &Name) -> Record {
+            start(self.starter(), &FAKE, &installed(), name).unwrap()
+        }
+
+        fn resume(&self, name: &Name) -> Result<Record> {
+            resume(self.starter(), |_| Some(&FAKE), name)
+        }
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            sweep(&self.folder, |_| true).unwrap();
+            std::fs::remove_dir_all(&self.folder).unwrap();
+        }
+    }
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_node_that_is_killed_or_stopped_comes_back_with_its_data_on_its_ports() {
+        let scene = Scene::new("back");
+        let name = name("a");
+        let first = scene.start(&name);
+        std::fs::write(first.data.join("message"), "kept").unwrap();
+        let mut before = first.pid();
+        for end in [Record::kill, Record::stop] {
+            let record = find(&scene.folder, &name).unwrap();
+            end(&record).unwrap();
+            assert!(!FAKE.answers(&first.ports));
+            assert_eq!(record.pid(), None);
+
+            let again = scene.resume(&name).unwrap();
+            assert_eq!((&again.ports, &again.url), (&first.ports, &first.url));
+            assert!(FAKE.answers(&first.ports));
+            assert_ne!(again.pid(), before);
+            before = again.pid();
+            assert!(again.data.join("message").exists());
+        }
+        let refused = scene.resume(&name).unwrap_err().to_string();
+        assert_eq!(refused, "`node-a` runs: stop or kill it first");
+
+        let record = find(&scene.folder, &name).unwrap();
+        record.remove(&scene.folder, &name.record()).unwrap();
+        assert!(!FAKE.answers(&first.ports));
+        assert!(!first.data.exists());
+        let unknown = find(&scene.folder, &name).unwrap_err().to_string();
+        assert_eq!(unknown, "there is no node `a`");
+    }
+
+    #[test]
+    fn two_nodes_do_not_share_a_name_or_a_port() {
+        let scene = Scene::new("two");
+        let first = scene.start(&name("a"));
+        let error = start(scene.starter(), &FAKE, &installed(), &name("a")).unwrap_err();
+        assert!(
+            error.to_string().starts_with("there is a node `a` already"),
+            "{error}"
+        );
+        first.kill().unwrap();
+        let second = scene.start(&name("b"));
+        assert_ne!(first.ports, second.ports);
+    }
+
+    #[test]
+    fn nodes_of_an_interrupted_run_are_removed_and_those_of_others_are_left() {
+        let mut scene = Scene::new("interrupted");
+        let by_hand = scene.start(&name("by-hand"));
+        scene.session = Some(std::process::id());
+        let of_this_run = scene.start(&name("of-this-run"));
+        // No process has this number: it is above the greatest that the system gives.
+        scene.session = Some(u32::MAX);
+        let left_over = scene.start(&name("left-over"));
+
+        sweep_orphans(&scene.folder).unwrap();
+        assert!(!FAKE.answers(&left_over.ports));
+        assert!(!left_over.data.exists());
+        assert!(FAKE.answers(&by_hand.ports));
+        assert!(FAKE.answers(&of_this_run.ports));
+    }
+
+    #[test]
+    fn a_node_that_does_not_come_up_leaves_its_log_and_nothing_else() {
+        const BROKEN: Broker = Broker {
+            launch: |_| {
+                let mut command = std::process::Command::new("sh");
+                command.args(["-c", "sleep 600 & echo no >&2; exit 1"]);
+                Ok(command)
+            },
+            ..FAKE
+        };
+        let scene = Scene::new("broken");
+        let error = start(scene.starter(), &BROKEN, &installed(), &name("a")).unwrap_err();
+        let error = error.to_string();
+        let (what, log) = error.split_once(": see ").unwrap();
+        assert_eq!(what, "fake ended while it started");
+        assert_eq!(std::fs::read_to_string(log).unwrap(), "no\n");
+        assert_eq!(all(&scene.folder).count(), 0);
+    }
+
+    #[test]
+    fn a_name_is_part_of_a_file_name() {
+        for (text, fine) in [
+            ("broker_restart-1", true),
+            ("", false),
+            ("../other", false),
+            ("a b", false),
+            ("a.json", false),
+        ] {
+            assert_eq!(text.parse::<Name>().is_ok(), fine, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn prints_what_a_test_must_know() {
+        let line = Line {
+            url: "amqp://a",
+            management: Some("http://b".into()),
+            pid: None,
+        };
+        assert_eq!(
+            serde_json::to_string(&line).unwrap(),
+            r#"{"url":"amqp://a","management":"http://b","pid":null}"#
+        );
+    }
 }

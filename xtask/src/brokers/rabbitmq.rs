@@ -19,6 +19,7 @@ use crate::{
 /// The broker as `cargo xtask` knows it: the version that Debian 12 has, wherever it comes from.
 pub(crate) const RABBITMQ: Broker = Broker {
     name: "rabbitmq",
+    takes_the_place_of: None,
     needed_by: "tidings-rabbitmq",
     image: "rabbitmq:3.10-management",
     image_ports: &[5672, 15672],
@@ -43,7 +44,7 @@ pub(crate) const RABBITMQ: Broker = Broker {
 const STATISTICS: &str = "-rabbit collect_statistics_interval 1000";
 
 /// The Erlang name server would start itself as a daemon and stay; started here it ends with the group.
-const SCRIPT: &str = "epmd & exec \"$0\"";
+pub(crate) const SCRIPT: &str = "epmd & exec \"$0\"";
 
 /// How clients reach it, and where its HTTP API is.
 fn url(ports: &[u16]) -> String {
@@ -59,7 +60,7 @@ pub(crate) fn management(ports: &[u16]) -> Option<String> {
 }
 
 /// The script inside the package: the one on the search path insists on changing to the user `rabbitmq`.
-fn server_in(root: &Path) -> Option<PathBuf> {
+pub(crate) fn server_in(root: &Path) -> Option<PathBuf> {
     let versions = fs::read_dir(root.join("usr/lib/rabbitmq/lib")).ok()?;
     versions
         .filter_map(Result::ok)
@@ -69,7 +70,7 @@ fn server_in(root: &Path) -> Option<PathBuf> {
 
 /// Writes the configuration of a node that has everything in one folder, and returns the variables that make
 /// the program use it. `inside` is that folder as the node sees it.
-fn prepare(site: &Site, inside: &Path) -> Result<Vec<(&'static str, String)>> {
+pub(crate) fn prepare(site: &Site, inside: &Path) -> Result<Vec<(&'static str, String)>> {
     let [amqp, management, distribution, names] = site.ports[..] else {
         anyhow::bail!("a node has four ports, not {:?}", site.ports);
     };

@@ -69,7 +69,7 @@ impl Session {
         self.brokers
             .iter()
             .filter_map(|(broker, obtained)| match obtained {
-                Obtained::Ready { url, .. } => Some((broker.variable(), url.as_str())),
+                Obtained::Ready { url, .. } => Some((broker.variable_of_tests(), url.as_str())),
                 Obtained::Skipped { .. } => None,
             })
     }
@@ -173,6 +173,34 @@ mod tests {
         drop(session);
         assert!(!FAKE.answers(&record.ports));
         assert_eq!(Record::read(&folder, "fake"), None);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn private_nodes_end_with_the_session_that_they_belong_to() {
+        let folder = scratch("nodes");
+        let means = Means {
+            installed: true,
+            ..Means::default()
+        };
+        let session = open(&folder, &Means::default());
+        let runner = Runner::new(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let start = |name: &str, session: Option<u32>| {
+            let starter = Starter {
+                runner: &runner,
+                folder: &folder,
+                session,
+            };
+            starter.start(&FAKE, &means, name).unwrap().1
+        };
+        let own = start("node-own", Some(std::process::id()));
+        let other = start("node-other", None);
+
+        drop(session);
+        assert!(!FAKE.answers(&own.ports));
+        assert!(FAKE.answers(&other.ports), "a person started it");
+        assert_eq!(Record::all(&folder), [("node-other".into(), other.clone())]);
+        other.remove(&folder, "node-other").unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
