@@ -6,6 +6,7 @@
 //! * [`broken`]: transports that break their promises on purpose, which is how the two above are tested.
 //! * [`process`]: a child process that a test kills.
 //! * [`proxy`]: a TCP proxy that cuts, resets, stalls, swallows, delays and refuses on command.
+//! * [`rabbitmq`]: a virtual host for each test, or a node of its own to stop and kill.
 //! * [`double`]: a publisher and a settler that only write down what is asked of them.
 //!
 //! # A broken network
@@ -32,7 +33,7 @@
 //! ```
 //!
 //! This crate is a dev-dependency and imports `tidings-core` only, so every other crate can use it. It
-//! deliberately starts no broker and knows no convention.
+//! deliberately knows no convention, and of brokers only how a test gets one.
 
 pub mod broken;
 pub mod conformance;
@@ -40,3 +41,4 @@ pub mod double;
 pub mod history;
 pub mod process;
 pub mod proxy;
+pub mod rabbitmq;
