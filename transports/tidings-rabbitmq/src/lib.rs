@@ -11,7 +11,9 @@
 
 mod config;
 mod connection;
+mod envelope;
 mod error;
+mod notation;
 
 pub use crate::config::RabbitMqConfig;
 
