@@ -21,7 +21,7 @@ async fn other_ttls_are_a_conflict_that_names_both() {
     let bed = Bed::configured(&["--main-ttl", "7000", "--retry-ttl", "40"]).await;
     bed.run(&["configure", "--main-ttl", "7000", "--retry-ttl", "50"])
         .await
-        .refused("wants message TTL 50 ms");
+        .refused("wants 50 ms");
     bed.run(&["configure", "--main-ttl", "8000", "--retry-ttl", "40"])
         .await
         .refused("exists with message TTL 7000 ms");

@@ -1,10 +1,8 @@
 //! The errors of this transport: every text names the thing, the cause and the next step.
 
-use std::fmt;
-
 use tidings_core::{
     Address, Error, ErrorKind,
-    topology::{Binding, ExchangeKind},
+    topology::{Binding, Difference, ExchangeKind},
 };
 
 pub(crate) fn closed() -> Error {
@@ -61,18 +59,16 @@ pub(crate) fn exclusive(queue: &str) -> Error {
     )
 }
 
-pub(crate) fn conflict(
-    what: &str,
-    name: &str,
-    has: impl fmt::Display,
-    wants: impl fmt::Display,
-) -> Error {
-    Error::new(
-        ErrorKind::Conflict,
-        format!(
-            "{what} `{name}` exists with {has}, this declaration wants {wants}: change the setting or delete the {what}"
-        ),
-    )
+/// Names every difference, so that a definition need not be corrected one refusal at a time.
+pub(crate) fn conflict(differences: &[&Difference]) -> Error {
+    let all: Vec<_> = differences.iter().map(ToString::to_string).collect();
+    let mut kinds: Vec<_> = differences.iter().map(|it| it.thing().kind()).collect();
+    kinds.dedup();
+    let next = match (differences, kinds.as_slice()) {
+        ([_], [kind]) => format!("change the setting or delete the {kind}"),
+        _ => "change the settings or delete what has others".to_owned(),
+    };
+    Error::new(ErrorKind::Conflict, format!("{}: {next}", all.join("; ")))
 }
 
 /// For a publish that was refused earlier and is asked about again while the refusal was under way.

@@ -5,7 +5,7 @@ use std::{future, sync::Arc};
 use tidings_core::{
     Deadline, Result,
     clock::Clock,
-    topology::Topology,
+    topology::{Difference, Topology},
     transport::{
         BoxFuture, Capabilities, Capability, Publisher, QueueStatus, Subscriber, Subscription,
         Transport,
@@ -148,6 +148,15 @@ impl Transport for Embedded {
                     .await
             }),
             Side::File { link, .. } => Box::pin(link.declare(topology)),
+        }
+    }
+
+    fn compare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<Vec<Difference>>> {
+        match &self.side {
+            Side::Memory(session) => {
+                Box::pin(async { session.broker()?.compare(session.connection, topology) })
+            }
+            Side::File { link, .. } => Box::pin(link.compare(topology)),
         }
     }
 

@@ -1,10 +1,10 @@
 //! What exists: declaring it, all or nothing, and deleting it.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use tidings_core::{
     Completion, Result,
-    topology::{self, ExchangeKind, Topology},
+    topology::{self, Topology},
     transport::QueueStatus,
 };
 
@@ -32,76 +32,20 @@ impl State {
     }
 
     fn check(&self, connection: ConnectionId, topology: &Topology) -> Result<()> {
-        if self.closed {
-            return Err(error::closed());
-        }
-        topology.validate()?;
-        topology
-            .exchanges
-            .iter()
-            .try_for_each(|exchange| self.check_exchange(exchange))?;
-        topology
+        let differences = self.compare(connection, topology)?;
+        if let Some(queue) = topology
             .queues
             .iter()
-            .try_for_each(|queue| self.check_queue(connection, queue))?;
-        let exchanges: HashSet<_> = topology
-            .exchanges
-            .iter()
-            .map(|exchange| &exchange.name)
-            .collect();
-        let queues: HashSet<_> = topology.queues.iter().map(|queue| &queue.name).collect();
-        for binding in &topology.bindings {
-            let known = exchanges.contains(&binding.exchange)
-                || self.exchanges.kind(&binding.exchange).is_some();
-            if !known {
-                return Err(error::unbindable(binding, "exchange", &binding.exchange));
-            }
-            if !queues.contains(&binding.queue) {
-                self.check_owner(connection, binding)?;
-            }
+            .find(|queue| self.is_others(connection, &queue.name))
+        {
+            return Err(error::exclusive(&queue.name));
         }
-        Ok(())
-    }
-
-    fn check_exchange(&self, wanted: &topology::Exchange) -> Result<()> {
-        match wanted.kind {
-            ExchangeKind::Direct | ExchangeKind::Fanout | ExchangeKind::Topic => {}
-            kind => return Err(error::unknown_kind(&wanted.name, kind)),
+        let conflicts: Vec<_> = differences.iter().filter(|it| it.is_conflict()).collect();
+        if conflicts.is_empty() {
+            Ok(())
+        } else {
+            Err(error::conflict(&conflicts))
         }
-        match self.exchanges.kind(&wanted.name) {
-            Some(kind) if kind != wanted.kind => Err(error::conflict(
-                "exchange",
-                &wanted.name,
-                format_args!("kind {kind}"),
-                format_args!("kind {}", wanted.kind),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_queue(&self, connection: ConnectionId, wanted: &topology::Queue) -> Result<()> {
-        let found = self.exchanges.queue(&wanted.name);
-        let Some(queue) = found.and_then(|id| self.queues.get(&id)) else {
-            return Ok(());
-        };
-        if queue.owner.is_some_and(|owner| owner != connection) {
-            return Err(error::exclusive(&wanted.name));
-        }
-        match difference(&queue.settings, wanted) {
-            Some((has, wants)) => Err(error::conflict("queue", &wanted.name, has, wants)),
-            None => Ok(()),
-        }
-    }
-
-    fn check_owner(&self, connection: ConnectionId, binding: &topology::Binding) -> Result<()> {
-        let found = self.exchanges.queue(&binding.queue);
-        let Some(queue) = found.and_then(|id| self.queues.get(&id)) else {
-            return Err(error::unbindable(binding, "queue", &binding.queue));
-        };
-        if queue.owner.is_some_and(|owner| owner != connection) {
-            return Err(error::exclusive(&binding.queue));
-        }
-        Ok(())
     }
 
     /// Adds what is missing and returns what of it the journal must know.
@@ -157,11 +101,7 @@ impl State {
             return Completion::ready(Err(error::closed()));
         }
         for queue in &topology.queues {
-            let found = self
-                .exchanges
-                .queue(&queue.name)
-                .and_then(|id| self.queues.get(&id));
-            if found.is_some_and(|found| found.owner.is_some_and(|owner| owner != connection)) {
+            if self.is_others(connection, &queue.name) {
                 return Completion::ready(Err(error::exclusive(&queue.name)));
             }
         }
@@ -295,48 +235,4 @@ impl Queue {
             rates: None,
         }
     }
-}
-
-/// The first setting in which two queues differ: what the one has and what the other wants.
-fn difference(has: &topology::Queue, wants: &topology::Queue) -> Option<(String, String)> {
-    if has.message_ttl != wants.message_ttl {
-        return Some((ttl(has), ttl(wants)));
-    }
-    if has.dead_letter != wants.dead_letter {
-        return Some((dead_letter(has), dead_letter(wants)));
-    }
-    if has.exclusive != wants.exclusive || has.durable != wants.durable {
-        return Some((lifetime(has), lifetime(wants)));
-    }
-    let differs = |(name, value)| has.arguments.get(name) != Some(value);
-    let same = has.arguments.len() == wants.arguments.len() && !wants.arguments.iter().any(differs);
-    (!same).then(|| (arguments(has), arguments(wants)))
-}
-
-fn ttl(queue: &topology::Queue) -> String {
-    queue.message_ttl.map_or_else(
-        || "no message TTL".to_owned(),
-        |ttl| format!("message TTL {} ms", ttl.as_millis()),
-    )
-}
-
-fn dead_letter(queue: &topology::Queue) -> String {
-    match &queue.dead_letter {
-        None => "no dead-letter exchange".to_owned(),
-        Some(to) => {
-            let key = to.key.as_deref().unwrap_or("the message's own key");
-            format!("dead letters to exchange `{}` with `{key}`", to.exchange)
-        }
-    }
-}
-
-fn lifetime(queue: &topology::Queue) -> String {
-    format!(
-        "exclusive {} and durable {}",
-        queue.exclusive, queue.durable
-    )
-}
-
-fn arguments(queue: &topology::Queue) -> String {
-    format!("arguments {:?}", queue.arguments)
 }

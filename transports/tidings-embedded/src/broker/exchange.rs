@@ -94,6 +94,12 @@ impl Exchanges {
         true
     }
 
+    pub(crate) fn is_bound(&self, exchange: &str, pattern: &str, queue: QueueId) -> bool {
+        let exchange = self.by_name.get(exchange);
+        let mut bindings = exchange.iter().flat_map(|exchange| &exchange.bindings);
+        bindings.any(|(bound, to)| &**bound == pattern && *to == queue)
+    }
+
     /// Where a message goes; `None` if the exchange does not exist.
     pub(crate) fn route(&mut self, address: &Address) -> Option<Route> {
         if let Some(route) = self.remembered.get(address) {

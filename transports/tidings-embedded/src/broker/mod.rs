@@ -13,6 +13,7 @@ mod consume;
 pub(crate) mod consumer;
 mod dead_letter;
 mod declare;
+mod difference;
 pub(crate) mod entry;
 mod exchange;
 mod expiry;
@@ -31,7 +32,7 @@ use std::{
 use tidings_core::{
     Call, Completion, Deadline, Error, ErrorKind, Result, Settlement,
     clock::Clock,
-    topology::Topology,
+    topology::{Difference, Topology},
     transport::{QueueStatus, Subscription},
 };
 use tokio::runtime::Handle;
@@ -153,6 +154,19 @@ impl Broker {
     pub fn declare(&self, connection: ConnectionId, topology: &Topology) -> Completion {
         self.shared
             .with(|state| state.declare(connection, topology))
+    }
+
+    /// What [`declare`](Self::declare) would create or be refused for.
+    ///
+    /// # Errors
+    /// As [`declare`](Self::declare) for what no settings could mend.
+    pub fn compare(
+        &self,
+        connection: ConnectionId,
+        topology: &Topology,
+    ) -> Result<Vec<Difference>> {
+        self.shared
+            .with(|state| state.compare(connection, topology))
     }
 
     /// Deletes the exchanges and queues of the topology with the messages in them. What is absent is no error.

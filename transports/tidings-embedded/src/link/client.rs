@@ -232,6 +232,10 @@ async fn receive(
                     )));
                 }
             },
+            Answer::Differences { id, result } => match session.waiter(id) {
+                Some(Waiter::Differences(answer)) => drop(answer.send(result)),
+                _ => return Err(corrupt(format_args!("nobody compares for answer {id}"))),
+            },
             Answer::Ended {
                 subscription,
                 error,
@@ -281,7 +285,7 @@ fn done(member: &Member, session: &Session, id: u64, result: Result<()>) -> Resu
                 );
             }
         }
-        Some(Waiter::Queues(_)) | None => {
+        Some(Waiter::Queues(_) | Waiter::Differences(_)) | None => {
             return Err(corrupt(format_args!("nobody waits for answer {id}")));
         }
     }

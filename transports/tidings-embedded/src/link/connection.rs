@@ -252,6 +252,10 @@ async fn answer(guest: &Guest, request: Request) -> Result<Out> {
         Request::Delete { id, topology } => {
             Out::done(id, broker.delete(*connection, &topology).await)
         }
+        Request::Compare { id, topology } => {
+            let result = broker.compare(*connection, &topology);
+            Out::Now(Answer::Differences { id, result })
+        }
         Request::Queues { id, named } => {
             let result = broker.queues(&named);
             Out::Now(Answer::Queues { id, result })

@@ -15,7 +15,7 @@ use std::{
 
 use tidings_core::{
     Call, Completion, Error, ErrorKind, Result,
-    topology::Topology,
+    topology::{Difference, Topology},
     transport::{QueueStatus, Subscriber, Subscription},
 };
 use tokio::sync::{Notify, oneshot, watch};
@@ -173,6 +173,20 @@ impl Member {
             })
             .await?;
             if let Some(result) = asked {
+                return result;
+            }
+        }
+    }
+
+    pub(super) async fn compare(&self, topology: &Topology) -> Result<Vec<Difference>> {
+        loop {
+            let session = match self.role().await? {
+                Role::Owner(local) => return local.broker.compare(local.connection, topology),
+                Role::Client(session) => session,
+            };
+            let topology = topology.clone();
+            let request = |id| Request::Compare { id, topology };
+            if let Some(result) = ask(&session, Waiter::Differences, request).await? {
                 return result;
             }
         }

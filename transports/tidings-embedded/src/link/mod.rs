@@ -30,6 +30,7 @@ mod pending;
 mod server;
 mod session;
 mod socket;
+mod topology;
 mod transient;
 mod wire;
 mod writing;
@@ -44,7 +45,7 @@ use std::{
 use tidings_core::{
     Call, Completion, Deadline, Error, ErrorKind, Result,
     tasks::Tasks,
-    topology::Topology,
+    topology::{Difference, Topology},
     transport::{BoxFuture, QueueStatus, Subscriber, Subscription},
 };
 
@@ -106,6 +107,11 @@ impl Link {
     /// See [`Transport::declare`](tidings_core::transport::Transport::declare).
     pub(crate) async fn declare(&self, topology: &Topology) -> Result<()> {
         self.0.member.declare(topology).await
+    }
+
+    /// See [`Transport::compare`](tidings_core::transport::Transport::compare).
+    pub(crate) async fn compare(&self, topology: &Topology) -> Result<Vec<Difference>> {
+        self.0.member.compare(topology).await
     }
 
     /// See [`Transport::delete`](tidings_core::transport::Transport::delete).

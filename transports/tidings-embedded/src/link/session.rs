@@ -12,7 +12,8 @@ use std::{
 };
 
 use tidings_core::{
-    Completion, Error, ErrorKind, Result, Settlement, acker::Settle, transport::QueueStatus,
+    Completion, Error, ErrorKind, Result, Settlement, acker::Settle, topology::Difference,
+    transport::QueueStatus,
 };
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
@@ -36,6 +37,8 @@ pub(super) enum Waiter {
     Result(oneshot::Sender<Result<()>>),
     /// Somebody who wants to know the state of queues.
     Queues(oneshot::Sender<Result<Vec<QueueStatus>>>),
+    /// Somebody who wants to know what is different from a topology.
+    Differences(oneshot::Sender<Result<Vec<Difference>>>),
     /// A new subscription, and somebody who wants to know whether it worked.
     Subscribe(u32, oneshot::Sender<Result<()>>),
     /// A subscription that is made again after a reconnect.

@@ -1,4 +1,4 @@
-//! The primitives of the link's frames: numbers, texts, lists, topologies, errors.
+//! The primitives of the link's frames: numbers, texts, lists, calls, errors.
 //!
 //! Everything is little-endian and length-prefixed. Reading never trusts a length: it is compared with what is
 //! left of the frame before anything is allocated. Calls and header tables are written by [`crate::envelope`],
@@ -8,8 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes};
 use tidings_core::{
-    Address, Call, Envelope, Error, ErrorKind, Headers, Outcome, Result, Settlement,
-    topology::{Binding, DeadLetter, Exchange, ExchangeKind, Queue, Topology},
+    Call, Error, ErrorKind, Headers, Outcome, Result, Settlement,
     transport::{QueueStatus, Subscription},
 };
 
@@ -150,7 +149,7 @@ impl Write for Vec<u8> {
 }
 
 /// A length as it is written. What does not fit makes the frame too large, which the frame itself reports.
-fn count(len: usize) -> u32 {
+pub(super) fn count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
@@ -163,102 +162,6 @@ pub(super) fn put_call(to: &mut Vec<u8>, call: &Call) -> Result<()> {
 
 pub(super) fn call(from: &mut Reader) -> Result<Call> {
     envelope::decode(&std::mem::take(&mut from.0))
-}
-
-pub(super) fn put_topology(to: &mut Vec<u8>, topology: &Topology) -> Result<()> {
-    to.put_list(&topology.exchanges, |to, exchange| {
-        to.put_text(&exchange.name);
-        to.put_u8(match exchange.kind {
-            ExchangeKind::Direct => 0,
-            ExchangeKind::Fanout => 1,
-            // The newest kind last: an unknown one would be refused by the engine of this very process first.
-            _ => 2,
-        });
-    });
-    to.put_u32_le(count(topology.queues.len()));
-    for queue in &topology.queues {
-        put_queue(to, queue)?;
-    }
-    to.put_list(&topology.bindings, |to, binding| {
-        to.put_text(&binding.exchange);
-        to.put_text(&binding.queue);
-        to.put_text(&binding.pattern);
-    });
-    Ok(())
-}
-
-pub(super) fn topology(from: &mut Reader) -> Result<Topology> {
-    Ok(Topology {
-        exchanges: from.list(5, exchange)?,
-        queues: from.list(12, queue)?,
-        bindings: from.list(12, |from| {
-            Ok(Binding {
-                exchange: from.text()?,
-                queue: from.text()?,
-                pattern: from.text()?,
-            })
-        })?,
-    })
-}
-
-fn exchange(from: &mut Reader) -> Result<Exchange> {
-    let name = from.text()?;
-    let kind = match from.u8()? {
-        0 => ExchangeKind::Direct,
-        1 => ExchangeKind::Fanout,
-        2 => ExchangeKind::Topic,
-        other => return Err(corrupt(format_args!("{other} is no kind of exchange"))),
-    };
-    Ok(Exchange { name, kind })
-}
-
-fn put_queue(to: &mut Vec<u8>, queue: &Queue) -> Result<()> {
-    to.put_text(&queue.name);
-    to.put_option(queue.message_ttl, put_duration);
-    to.put_option(queue.dead_letter.as_ref(), |to, dead_letter| {
-        to.put_text(&dead_letter.exchange);
-        to.put_option(dead_letter.key.as_deref(), |to, key| to.put_text(key));
-    });
-    to.put_bool(queue.exclusive);
-    to.put_bool(queue.durable);
-    put_headers(to, &queue.arguments)
-}
-
-fn queue(from: &mut Reader) -> Result<Queue> {
-    Ok(Queue {
-        name: from.text()?,
-        message_ttl: from.option(duration)?,
-        dead_letter: from.option(|from| {
-            Ok(DeadLetter {
-                exchange: from.text()?,
-                key: from.option(Reader::text)?,
-            })
-        })?,
-        exclusive: from.bool()?,
-        durable: from.bool()?,
-        arguments: headers(from)?,
-    })
-}
-
-/// A table is written as the headers of a message without anything else: the notation exists once.
-fn put_headers(to: &mut Vec<u8>, headers: &Headers) -> Result<()> {
-    if headers.is_empty() {
-        to.put_bytes_of(&[]);
-        return Ok(());
-    }
-    let envelope = Envelope::default().with_headers(headers.clone());
-    let mut table = Vec::new();
-    envelope::encode_head(&Address::queue(""), &envelope, false, &mut table)?;
-    to.put_bytes_of(&table);
-    Ok(())
-}
-
-fn headers(from: &mut Reader) -> Result<Headers> {
-    let table = from.bytes()?;
-    if table.is_empty() {
-        return Ok(Headers::new());
-    }
-    envelope::decode(&table).map(|call| call.envelope.headers.clone())
 }
 
 pub(super) fn put_subscription(to: &mut Vec<u8>, subscription: &Subscription) {
@@ -388,12 +291,12 @@ fn kind(name: &str) -> ErrorKind {
         .unwrap_or(ErrorKind::Unconfirmed)
 }
 
-fn put_duration(to: &mut Vec<u8>, duration: Duration) {
+pub(super) fn put_duration(to: &mut Vec<u8>, duration: Duration) {
     to.put_u64_le(duration.as_secs());
     to.put_u32_le(duration.subsec_nanos());
 }
 
-fn duration(from: &mut Reader) -> Result<Duration> {
+pub(super) fn duration(from: &mut Reader) -> Result<Duration> {
     let (secs, nanos) = (from.u64()?, from.u32()?);
     if nanos >= 1_000_000_000 {
         return Err(corrupt("a duration has more than a second of nanoseconds"));

@@ -302,7 +302,10 @@ async fn a_dropped_subscriber_gives_back_what_it_did_not_hand_out() {
     let back = BTreeSet::from([handle(&mut at_owner).await.0, handle(&mut at_owner).await.0]);
     assert_eq!(back, BTreeSet::from(["1".to_owned(), "2".to_owned()]));
     handed_out.settle(Settlement::Ack).await.unwrap();
-    assert_eq!(owner.queues(&["q".into()]).await.unwrap()[0].unsettled, Some(0));
+    assert_eq!(
+        owner.queues(&["q".into()]).await.unwrap()[0].unsettled,
+        Some(0)
+    );
 }
 
 #[tokio::test]

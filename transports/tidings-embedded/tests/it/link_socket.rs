@@ -156,7 +156,7 @@ async fn an_owner_of_another_version_is_refused_with_a_reason() {
     stranger.read_to_end(&mut reason).await.unwrap();
     let reason = String::from_utf8_lossy(&reason);
     assert!(
-        reason.contains("version 1") && reason.contains("99"),
+        reason.contains("version 2") && reason.contains("99"),
         "{reason}"
     );
 }

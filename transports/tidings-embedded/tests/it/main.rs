@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bed;
+mod comparing;
 mod conformance;
 mod directory;
 mod durable;

@@ -103,10 +103,7 @@ impl World {
             Step::Unsubscribe(_) | Step::Take(_) | Step::Settle(..) => {}
         }
         let status = self.broker.queues(&[]).unwrap();
-        let there: u64 = status
-            .iter()
-            .map(|queue| queue.depth())
-            .sum();
+        let there: u64 = status.iter().map(|queue| queue.depth()).sum();
         assert_eq!(there, self.owed.len() as u64, "{status:?}");
     }
 

@@ -8,15 +8,18 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes};
 use tidings_core::{
     Call, Error, ErrorKind, Result, Settlement,
-    topology::Topology,
+    topology::{Difference, Topology},
     transport::{QueueStatus, Subscription},
 };
 
-use super::wire::{self, Reader, Write, corrupt};
+use super::{
+    topology,
+    wire::{self, Reader, Write, corrupt},
+};
 
 /// What both sides must speak. It changes with every change of a frame: the processes of one file are
 /// upgraded together, and until they are the younger is told so.
-pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 2;
 
 /// The first bytes of a connection, so that a stranger on the socket is recognised at once.
 const MAGIC: u32 = u32::from_le_bytes(*b"TdLk");
@@ -54,6 +57,8 @@ pub(super) enum Request {
     Queues { id: u64, named: Vec<Arc<str>> },
     /// Nothing more will come.
     Close,
+    /// Tell how this differs from what exists.
+    Compare { id: u64, topology: Topology },
 }
 
 /// What the owner says.
@@ -85,6 +90,11 @@ pub(super) enum Answer {
     },
     /// The owner ends: somebody else take over.
     Goodbye,
+    /// Answers `Compare`.
+    Differences {
+        id: u64,
+        result: Result<Vec<Difference>>,
+    },
 }
 
 /// Appends one frame.
@@ -140,11 +150,11 @@ impl Request {
             }
             Self::Declare { id, topology } => {
                 put_name(to, 1, *id);
-                return wire::put_topology(to, topology);
+                return topology::put_topology(to, topology);
             }
             Self::Delete { id, topology } => {
                 put_name(to, 2, *id);
-                return wire::put_topology(to, topology);
+                return topology::put_topology(to, topology);
             }
             Self::Publish { seq, call } => {
                 put_name(to, PUBLISH, *seq);
@@ -174,6 +184,10 @@ impl Request {
                 to.put_list(named, |to, name| to.put_text(name));
             }
             Self::Close => to.put_u8(9),
+            Self::Compare { id, topology } => {
+                put_name(to, 10, *id);
+                return topology::put_topology(to, topology);
+            }
         }
         Ok(())
     }
@@ -196,11 +210,11 @@ impl Request {
             }
             1 => Self::Declare {
                 id: from.u64()?,
-                topology: wire::topology(&mut from)?,
+                topology: topology::topology(&mut from)?,
             },
             2 => Self::Delete {
                 id: from.u64()?,
-                topology: wire::topology(&mut from)?,
+                topology: topology::topology(&mut from)?,
             },
             PUBLISH => Self::Publish {
                 seq: from.u64()?,
@@ -225,6 +239,10 @@ impl Request {
                 named: from.list(4, Reader::text)?,
             },
             9 => Self::Close,
+            10 => Self::Compare {
+                id: from.u64()?,
+                topology: topology::topology(&mut from)?,
+            },
             other => return Err(corrupt(format_args!("no request has the number {other}"))),
         };
         from.end()?;
@@ -285,6 +303,14 @@ impl Answer {
                 to.put_option(error.as_ref(), wire::put_error);
             }
             Self::Goodbye => to.put_u8(7),
+            Self::Differences { id, result } => {
+                put_name(to, 8, *id);
+                to.put_bool(result.is_ok());
+                match result {
+                    Ok(differences) => to.put_list(differences, topology::put_difference),
+                    Err(error) => wire::put_error(to, error),
+                }
+            }
         }
         Ok(())
     }
@@ -337,6 +363,14 @@ impl Answer {
                 error: from.option(wire::error)?,
             },
             7 => Self::Goodbye,
+            8 => Self::Differences {
+                id: from.u64()?,
+                result: if from.bool()? {
+                    Ok(from.list(6, topology::difference)?)
+                } else {
+                    Err(wire::error(&mut from)?)
+                },
+            },
             other => return Err(corrupt(format_args!("no answer has the number {other}"))),
         };
         from.end()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::{ProptestConfig, any, proptest};
 use tidings_core::{
     Address, Envelope, Headers, Outcome,
-    topology::{Exchange, ExchangeKind, Queue},
+    topology::{Binding, Exchange, ExchangeKind, Queue, Thing},
 };
 
 use super::*;
@@ -90,6 +90,10 @@ fn requests() -> Vec<Request> {
             named: vec!["main".into(), "".into()],
         },
         Request::Close,
+        Request::Compare {
+            id: 9,
+            topology: topology(),
+        },
     ]
 }
 
@@ -144,6 +148,31 @@ fn answers() -> Vec<Answer> {
             error: Some(error()),
         },
         Answer::Goodbye,
+        Answer::Differences {
+            id: 6,
+            result: Ok(differences()),
+        },
+        Answer::Differences {
+            id: 6,
+            result: Err(error()),
+        },
+    ]
+}
+
+fn differences() -> Vec<Difference> {
+    vec![
+        Difference::Missing(Thing::Exchange("events".into())),
+        Difference::Missing(Thing::from(&Binding::new("events", "main", "a.*"))),
+        Difference::Differs {
+            thing: Thing::Queue("main".into()),
+            setting: "message TTL".into(),
+            has: "5000 ms".into(),
+            wants: "none".into(),
+        },
+        Difference::Unknown {
+            thing: Thing::Queue("replies".into()),
+            why: "it is somebody else's".into(),
+        },
     ]
 }
 
