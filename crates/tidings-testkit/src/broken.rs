@@ -15,9 +15,10 @@ use std::{
 use tidings_core::{
     Acker, Call, Completion, Deadline, Delivery, Result, Settlement,
     acker::Settle,
-    topology::Topology,
+    topology::{Difference, Topology},
     transport::{
-        BoxFuture, Capabilities, Publisher, QueueStatus, Subscriber, Subscription, Transport,
+        BoxFuture, Capabilities, Impairment, Publisher, QueueStatus, Subscriber, Subscription,
+        Transport,
     },
 };
 
@@ -75,6 +76,14 @@ impl Transport for Broken {
 
     fn delete<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>> {
         self.inner.delete(topology)
+    }
+
+    fn compare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<Vec<Difference>>> {
+        self.inner.compare(topology)
+    }
+
+    fn impairments(&self) -> Vec<Impairment> {
+        self.inner.impairments()
     }
 
     fn publisher(&self) -> BoxFuture<'_, Result<Arc<dyn Publisher>>> {

@@ -4,12 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tidings_core::{
-    Address, Call, Completion, Deadline, Envelope, Result,
+    Address, Call, Completion, Deadline, Envelope, ErrorKind, Result,
     topology::{Queue, Topology},
-    transport::{Publisher, QueueStatus, Subscription, Transport},
+    transport::{Publisher, QueueStatus, Subscriber, Subscription, Transport},
+};
+use tokio::time::sleep;
+
+use super::{
+    harness::{Harness, Time},
+    reader::Reader,
+    verdict::{Stop, Verdict},
 };
 
-use super::{inbox::Inbox, verdict::Stop};
+/// How soon a state that is not as wanted is asked for again, at first.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
 
 /// How long behaviours wait.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +29,18 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// The pace that a harness asks for.
+    pub(super) fn of(harness: &dyn Harness) -> Self {
+        let pace = match harness.time() {
+            Time::Real => Self::REAL,
+            Time::Virtual => Self::VIRTUAL,
+        };
+        Self {
+            patience: harness.patience(),
+            ..pace
+        }
+    }
+
     /// For clocks that really run. The quiet time is short because behaviours that need it also check, by a
     /// later message or by the queue's counts, that nothing was there.
     pub(super) const REAL: Self = Self {
@@ -111,10 +131,16 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Transport::subscribe`].
-    pub async fn inbox(&self, queue: &str, prefetch: u16) -> Result<Inbox> {
+    pub async fn reader(&self, queue: &str, prefetch: u16) -> Result<Reader> {
         let subscription = Subscription::to(queue).with_prefetch(prefetch);
         let subscriber = self.transport.subscribe(subscription).await?;
-        Ok(Inbox::new(subscriber, queue, self.pace))
+        Ok(Reader::new(subscriber, queue, self.pace))
+    }
+
+    /// Reads what another subscriber receives.
+    #[must_use]
+    pub(super) fn reading(&self, subscriber: Box<dyn Subscriber>, name: &str) -> Reader {
+        Reader::new(subscriber, name, self.pace)
     }
 
     /// The state of one queue.
@@ -131,6 +157,76 @@ impl Connection {
         }
     }
 
+    /// Waits until the state of a queue is as wanted, which `what` names: a broker over a network may count a moment
+    /// late.
+    ///
+    /// # Errors
+    /// [`Stop::Failed`] with the last state if it does not become so.
+    pub async fn status_when(
+        &self,
+        queue: &str,
+        what: &str,
+        wanted: impl Fn(&QueueStatus) -> bool,
+    ) -> Result<QueueStatus, Stop> {
+        let deadline = Deadline::after(self.pace.patience);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let status = self.status(queue).await?;
+            if wanted(&status) {
+                return Ok(status);
+            }
+            if deadline.is_past() {
+                return Err(Stop::failed(format_args!("wanted {what}, got {status:?}")));
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(self.pace.patience / 100);
+        }
+    }
+
+    /// Waits until so many messages of a queue are ready.
+    ///
+    /// # Errors
+    /// As [`status_when`](Self::status_when).
+    pub async fn wait_ready(&self, queue: &str, ready: u64) -> Verdict {
+        let wanted = |status: &QueueStatus| status.ready == ready;
+        let what = format!("{ready} ready messages");
+        self.status_when(queue, &what, wanted).await.map(drop)
+    }
+
+    /// Waits until so many messages of a queue are ready, and so many unsettled where the transport can tell.
+    ///
+    /// # Errors
+    /// As [`status_when`](Self::status_when).
+    pub async fn wait_counts(&self, queue: &str, ready: u64, unsettled: u64) -> Verdict {
+        let what = format!("{ready} ready and {unsettled} unsettled messages");
+        let wanted = |status: &QueueStatus| {
+            status.ready == ready && status.unsettled.is_none_or(|count| count == unsettled)
+        };
+        self.status_when(queue, &what, wanted).await.map(drop)
+    }
+
+    /// Waits until a queue is gone.
+    ///
+    /// # Errors
+    /// [`Stop::Failed`] if it stays, or cannot be asked for.
+    pub async fn wait_gone(&self, queue: &str) -> Verdict {
+        let deadline = Deadline::after(self.pace.patience);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.transport.queues(&[Arc::from(queue)]).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+                // While it is going, it may still belong to the connection that has ended.
+                Err(error) if error.kind() != ErrorKind::Denied => return Err(error.into()),
+                still if deadline.is_past() => {
+                    return Err(Stop::failed(format_args!("`{queue}` stays: {still:?}")));
+                }
+                _ => {}
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(self.pace.patience / 100);
+        }
+    }
+
     /// Closes it.
     ///
     /// # Errors
@@ -139,6 +235,12 @@ impl Connection {
         self.transport
             .close(Deadline::after(self.pace.patience))
             .await
+    }
+
+    /// How long to wait for what must not come.
+    #[must_use]
+    pub fn quiet_time(&self) -> Duration {
+        self.pace.quiet
     }
 
     /// How long to wait for an event.

@@ -10,7 +10,7 @@ use tidings_core::{
 
 use super::{
     connection::text_call,
-    inbox::text,
+    reader::text,
     trial::Trial,
     verdict::{Stop, Verdict},
 };
@@ -18,19 +18,19 @@ use super::{
 pub(super) async fn a_hundred_messages_arrive_once(on: &mut Trial) -> Verdict {
     on.queue("q").await?;
     on.fill("q", 100).await?;
-    let mut inbox = on.inbox("q", 10).await?;
-    let got: BTreeSet<_> = inbox.drain(100).await?.into_iter().collect();
+    let mut reader = on.reader("q", 10).await?;
+    let got: BTreeSet<_> = reader.drain(100).await?.into_iter().collect();
     ensure_eq!(got.len(), 100, "different messages");
-    inbox.quiet().await
+    reader.quiet().await
 }
 
 pub(super) async fn subscribing_before_publishing_works_too(on: &mut Trial) -> Verdict {
     on.queue("q").await?;
-    let mut inbox = on.inbox("q", 10).await?;
+    let mut reader = on.reader("q", 10).await?;
     for number in 0..20 {
         let number = number.to_string();
         on.publish(Address::queue("q"), &number).await?;
-        let delivery = inbox.take_text(&number).await?;
+        let delivery = reader.take_text(&number).await?;
         delivery.settle(Settlement::Ack).await?;
     }
     Ok(())
@@ -39,14 +39,14 @@ pub(super) async fn subscribing_before_publishing_works_too(on: &mut Trial) -> V
 pub(super) async fn a_new_subscriber_receives_old_messages(on: &mut Trial) -> Verdict {
     on.queue("q").await?;
     on.fill("q", 10).await?;
-    let mut first = on.inbox("q", 1).await?;
+    let mut first = on.reader("q", 1).await?;
     ensure_eq!(
         first.drain(4).await?.len(),
         4,
         "messages of the first subscriber"
     );
     drop(first);
-    let mut second = on.inbox("q", 1).await?;
+    let mut second = on.reader("q", 1).await?;
     let got: BTreeSet<_> = second.drain(6).await?.into_iter().collect();
     ensure_eq!(
         got.len(),
@@ -61,7 +61,7 @@ pub(super) async fn two_queues_stay_separate(on: &mut Trial) -> Verdict {
     on.queue("b").await?;
     on.publish(Address::queue("a"), "for a").await?;
     on.publish(Address::queue("b"), "for b").await?;
-    let (mut a, mut b) = (on.inbox("a", 5).await?, on.inbox("b", 5).await?);
+    let (mut a, mut b) = (on.reader("a", 5).await?, on.reader("b", 5).await?);
     let (for_a, for_b) = (a.take_text("for a").await?, b.take_text("for b").await?);
     for_a.settle(Settlement::Ack).await?;
     for_b.settle(Settlement::Ack).await?;
@@ -88,7 +88,7 @@ pub(super) async fn every_bound_queue_gets_every_message(on: &mut Trial) -> Verd
     }
     for group in ["group.a", "group.b"] {
         let got: BTreeSet<_> = on
-            .inbox(group, 10)
+            .reader(group, 10)
             .await?
             .drain(50)
             .await?
@@ -103,7 +103,7 @@ pub(super) async fn one_subscriber_sees_the_order_of_publishing(on: &mut Trial) 
     on.needs(&[Capability::Ordered])?;
     on.queue("q").await?;
     on.fill("q", 1_000).await?;
-    let got = on.inbox("q", 50).await?.drain(1_000).await?;
+    let got = on.reader("q", 50).await?.drain(1_000).await?;
     let wanted: Vec<_> = (0..1_000).map(|number: usize| number.to_string()).collect();
     let first_wrong = got
         .iter()
@@ -134,7 +134,7 @@ pub(super) async fn the_order_of_each_key_is_kept(on: &mut Trial) -> Verdict {
         published?;
     }
     let mut next = [0_usize; 16];
-    for got in on.inbox("q", 100).await?.drain(16 * 63).await? {
+    for got in on.reader("q", 100).await?.drain(16 * 63).await? {
         let Some((Ok(key), Ok(number))) = got
             .split_once(':')
             .map(|(key, n)| (key.parse::<usize>(), n.parse::<usize>()))
@@ -158,7 +158,7 @@ pub(super) async fn publishes_do_not_depend_on_their_completions(on: &mut Trial)
     while let Some(confirm) = confirms.pop() {
         confirm.await?;
     }
-    let got = on.inbox("q", 20).await?.drain(11).await?;
+    let got = on.reader("q", 20).await?.drain(11).await?;
     ensure!(
         got.iter().any(|text| text == "never awaited"),
         "the publish whose completion was dropped is missing: {got:?}"
@@ -169,20 +169,20 @@ pub(super) async fn publishes_do_not_depend_on_their_completions(on: &mut Trial)
 /// `next()` promises to be cancel-safe.
 pub(super) async fn giving_up_on_next_loses_nothing(on: &mut Trial) -> Verdict {
     on.queue("q").await?;
-    let mut inbox = on.inbox("q", 5).await?;
+    let mut reader = on.reader("q", 5).await?;
     let publisher = on.publisher().await?;
     let mut got = BTreeSet::new();
     for number in 0..50 {
         let confirm = publisher.publish(text_call(Address::queue("q"), &number.to_string()));
         for _ in 0..3 {
-            if let Some(delivery) = inbox.glance(Duration::ZERO).await? {
+            if let Some(delivery) = reader.glance(Duration::ZERO).await? {
                 got.insert(text(delivery.call()));
                 delivery.settle(Settlement::Ack).await?;
             }
         }
         confirm.await?;
     }
-    got.extend(inbox.drain(50 - got.len()).await?);
+    got.extend(reader.drain(50 - got.len()).await?);
     ensure_eq!(got.len(), 50, "different messages");
     Ok(())
 }
@@ -196,7 +196,7 @@ pub(super) async fn a_delivery_tells_where_it_comes_from(on: &mut Trial) -> Verd
     on.declare(topology).await?;
     let to = Address::new("x", "some.key");
     on.publish(to.clone(), "hello").await?;
-    let (call, acker) = on.inbox("q", 1).await?.take().await?.split();
+    let (call, acker) = on.reader("q", 1).await?.take().await?.split();
     ensure_eq!(call.address, to, "address");
     ensure_eq!(call.queue(), "q", "queue of origin");
     ensure!(
@@ -209,15 +209,29 @@ pub(super) async fn a_delivery_tells_where_it_comes_from(on: &mut Trial) -> Verd
 
 pub(super) async fn closing_ends_the_subscriptions(on: &mut Trial) -> Verdict {
     on.queue("q").await?;
-    let mut inbox = on.inbox("q", 1).await?;
+    let mut reader = on.reader("q", 1).await?;
     on.close().await?;
-    inbox.ended().await
+    reader.ended().await
+}
+
+pub(super) async fn a_transport_that_works_reports_no_impairment(on: &mut Trial) -> Verdict {
+    on.queue("q").await?;
+    let mut reader = on.reader("q", 1).await?;
+    on.publish(Address::queue("q"), "fine").await?;
+    reader
+        .take_text("fine")
+        .await?
+        .settle(Settlement::Ack)
+        .await?;
+    let impairments = on.transport().impairments();
+    ensure!(impairments.is_empty(), "impaired: {impairments:?}");
+    Ok(())
 }
 
 pub(super) async fn competing_subscribers_share_the_messages(on: &mut Trial) -> Verdict {
     on.needs(&[Capability::CompetingConsumers])?;
     on.queue("q").await?;
-    let (mut a, mut b) = (on.inbox("q", 5).await?, on.inbox("q", 5).await?);
+    let (mut a, mut b) = (on.reader("q", 5).await?, on.reader("q", 5).await?);
     on.fill("q", 10).await?;
     // Nobody settles, so neither can take more than its prefetch: both must get five.
     let mut held = a.take_many(5).await?;

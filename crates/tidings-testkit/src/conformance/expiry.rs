@@ -44,7 +44,7 @@ pub(super) async fn an_expired_message_is_dead_lettered_with_its_history(
     let started = Instant::now();
     on.publish(Address::new("in", "a.b"), "too late").await?;
     let (call, acker) = on
-        .inbox("dead", 1)
+        .reader("dead", 1)
         .await?
         .take_text("too late")
         .await?
@@ -81,13 +81,13 @@ pub(super) async fn a_rejected_message_carries_its_history(on: &mut Trial) -> Ve
     let envelope = Envelope::new("hopeless").with_headers(own);
     on.publish_call(Call::new(Address::queue("q"), envelope))
         .await?;
-    on.inbox("q", 1)
+    on.reader("q", 1)
         .await?
         .take()
         .await?
         .settle(Settlement::Reject)
         .await?;
-    let dead = on.inbox("dead", 1).await?.take_text("hopeless").await?;
+    let dead = on.reader("dead", 1).await?.take_text("hopeless").await?;
     let got = &dead.call().envelope.headers;
     ensure_eq!(got.text("own"), Some("header"), "the message's own header");
     let death = Death {
@@ -120,12 +120,12 @@ pub(super) async fn a_dead_letter_keeps_its_key_unless_told_otherwise(on: &mut T
         .bind("in", "changes", "k.changes")
         .bind("out", "dead", "#");
     on.declare(topology).await?;
-    let mut dead = on.inbox("dead", 1).await?;
+    let mut dead = on.reader("dead", 1).await?;
     for (queue, key) in [("keeps", "k.keeps"), ("changes", "changed")] {
         let to = Address::new("in", format!("k.{queue}"));
         on.publish(to, queue).await?;
-        let mut inbox = on.inbox(queue, 1).await?;
-        inbox.take().await?.settle(Settlement::Reject).await?;
+        let mut reader = on.reader(queue, 1).await?;
+        reader.take().await?.settle(Settlement::Reject).await?;
         let delivery = dead.take_text(queue).await?;
         ensure_eq!(
             delivery.call().address,
@@ -153,9 +153,9 @@ pub(super) async fn without_dead_letters_an_expired_message_is_dropped(on: &mut 
     on.publish(Address::queue("drops"), "gone").await?;
     // Published later with the same TTL: once this one has expired, so has the first.
     on.publish(Address::queue("tells"), "signal").await?;
-    on.inbox("told", 1).await?.take_text("signal").await?;
-    ensure_eq!(on.status("drops").await?.ready, 0, "messages left");
-    on.inbox("drops", 1).await?.quiet().await
+    on.reader("told", 1).await?.take_text("signal").await?;
+    on.wait_ready("drops", 0).await?;
+    on.reader("drops", 1).await?.quiet().await
 }
 
 /// The message's own expiration applies in a queue without TTL, and no longer to its dead letter.
@@ -170,7 +170,7 @@ pub(super) async fn a_message_may_bring_its_own_expiration(on: &mut Trial) -> Ve
         ..Fields::default()
     });
     on.publish_call(call).await?;
-    let mut dead = on.inbox("dead", 1).await?;
+    let mut dead = on.reader("dead", 1).await?;
     let delivery = dead.take_text("short").await?;
     let expiration = delivery.call().envelope.properties.expiration();
     ensure_eq!(expiration, None, "expiration of the dead letter");
@@ -198,7 +198,7 @@ pub(super) async fn the_shorter_of_two_expirations_applies(on: &mut Trial) -> Ve
                 .with_dead_letter("", "dead"),
         );
     on.declare(queues).await?;
-    let mut dead = on.inbox("dead", 1).await?;
+    let mut dead = on.reader("dead", 1).await?;
     for (queue, own) in [("short", day), ("long", SOON)] {
         let mut call = text_call(Address::queue(queue), queue);
         call.envelope.properties.fields_mut().expiration = Some(own);
@@ -225,15 +225,15 @@ pub(super) async fn a_message_in_hand_does_not_expire(on: &mut Trial) -> Verdict
         .queue(Queue::new("dead"))
         .queue(Queue::new("paced"));
     on.declare(queues).await?;
-    let mut inbox = on.inbox("q", 1).await?;
+    let mut reader = on.reader("q", 1).await?;
     on.publish(Address::queue("q"), "in hand").await?;
-    let held = inbox.take_text("in hand").await?;
+    let held = reader.take_text("in hand").await?;
     // The pacer's message expires after the one in hand would have.
     on.publish(Address::queue("pacer"), "now").await?;
-    on.inbox("paced", 1).await?.take_text("now").await?;
+    on.reader("paced", 1).await?.take_text("now").await?;
     ensure_eq!(on.status("dead").await?.ready, 0, "dead letters");
     held.settle(Settlement::Ack).await?;
-    on.inbox("dead", 1).await?.quiet().await
+    on.reader("dead", 1).await?.quiet().await
 }
 
 /// Reject, wait in a TTL queue, come back: the delayed retry of every broker without native delay.
@@ -244,12 +244,12 @@ pub(super) async fn a_retry_loop_comes_back_and_counts(on: &mut Trial) -> Verdic
         .queue(Queue::new("retry").with_ttl(SOON).with_dead_letter("", "q"));
     on.declare(queues).await?;
     on.publish(Address::queue("q"), "round").await?;
-    let mut inbox = on.inbox("q", 1).await?;
+    let mut reader = on.reader("q", 1).await?;
     for round in 1..=3 {
-        let delivery = inbox.take_text("round").await?;
+        let delivery = reader.take_text("round").await?;
         let started = Instant::now();
         delivery.settle(Settlement::Reject).await?;
-        let back = inbox.take_text("round").await?;
+        let back = reader.take_text("round").await?;
         let waited = started.elapsed();
         ensure!(
             waited + ROUNDING >= SOON,
@@ -291,13 +291,13 @@ pub(super) async fn a_retry_loop_loses_nothing(on: &mut Trial) -> Verdict {
         .queue(Queue::new("retry").with_ttl(SOON).with_dead_letter("", "q"));
     on.declare(queues).await?;
     on.fill("q", 100).await?;
-    let mut inbox = on.inbox("q", 10).await?;
+    let mut reader = on.reader("q", 10).await?;
     let mut rejected = 0;
     let mut back = std::collections::BTreeSet::new();
     while back.len() < 100 {
-        let (call, acker) = inbox.take().await?.split();
+        let (call, acker) = reader.take().await?.split();
         if call.envelope.headers.get(headers::X_DEATH).is_some() {
-            back.insert(super::inbox::text(&call));
+            back.insert(super::reader::text(&call));
             acker.settle(Settlement::Ack).await?;
         } else {
             rejected += 1;
@@ -305,7 +305,7 @@ pub(super) async fn a_retry_loop_loses_nothing(on: &mut Trial) -> Verdict {
         }
     }
     ensure_eq!(rejected, 100, "first attempts");
-    inbox.quiet().await
+    reader.quiet().await
 }
 
 /// One entry of the history, as RabbitMQ writes it.

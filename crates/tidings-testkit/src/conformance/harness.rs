@@ -1,6 +1,6 @@
 //! What a transport tells the suite about itself: how to start a broker, reach it again, and restart it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tidings_core::{
     Result,
@@ -11,6 +11,21 @@ use tidings_core::{
 pub trait Harness: fmt::Debug + Send + Sync + 'static {
     /// Which clock the transport waits by.
     fn time(&self) -> Time;
+
+    /// How long behaviours wait for an event before they give up. What takes longer, such as the restart of a broker
+    /// that is a program of its own, needs more.
+    fn patience(&self) -> Duration {
+        match self.time() {
+            Time::Real => Duration::from_secs(20),
+            Time::Virtual => Duration::from_secs(3_600),
+        }
+    }
+
+    /// Whether a settlement survives a crash of the broker once its completion has resolved. AMQP 0.9.1 confirms none:
+    /// behaviours then give the broker time to notice, and accept that what was acked comes back marked.
+    fn settlements_are_confirmed(&self) -> bool {
+        true
+    }
 
     /// Starts a broker that shares nothing with any other.
     ///
@@ -41,9 +56,10 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Stops it and starts it again, as abruptly as it can be done, with what it kept. All connections are
-    /// lost, although publishers, subscribers and ackers of them may still be held; the suite connects again
-    /// afterwards. `None` if it keeps nothing.
+    /// Stops it and starts it again, as abruptly as its promises allow, with what it kept, and waits until it can be
+    /// connected to. All connections are lost, although publishers, subscribers and ackers of them may still be held;
+    /// a transport that mends itself may come back with them. The suite connects again afterwards. `None` if it
+    /// keeps nothing.
     fn restart(&self) -> Option<BoxFuture<'_, Result<()>>> {
         None
     }

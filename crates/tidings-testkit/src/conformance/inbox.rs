@@ -1,181 +1,231 @@
-//! A subscriber with patience: every wait is for an event, and every wait ends.
+//! Inbox: an address for replies that belongs to a connection, and what comes back through it.
+//!
+//! Replies go to the address that arrived with the request, never to the one that was sent: a broker may
+//! rewrite it on the way. And they are published without asking that somebody receives them: the one who waited
+//! may be gone, and brokers do not count such an address as a queue.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
-use tidings_core::{Call, Delivery, ErrorKind, Settlement, transport::Subscriber};
-use tokio::time::timeout;
+use tidings_core::{
+    Address, Call, Delivery, Envelope, Headers, Settlement, properties::Fields,
+    transport::Publisher,
+};
+use tokio::task::JoinSet;
 
 use super::{
-    connection::Pace,
-    verdict::{Stop, Verdict},
+    connection::Connection,
+    reader::{Reader, text},
+    trial::Trial,
+    verdict::{Stop, Verdict, possible},
 };
 
-/// More deliveries than any behaviour needs. A broker that hands the same message out for ever would otherwise
-/// keep a behaviour busy for ever: in paused time no timeout fires while something happens.
-const TOO_MANY: usize = 20_000;
+/// Where requests go.
+const REQUESTS: &str = "requests";
 
-/// A subscription under test.
-pub struct Inbox {
-    subscriber: Box<dyn Subscriber>,
-    queue: String,
-    pace: Pace,
-    taken: usize,
+pub(super) async fn a_reply_reaches_the_inbox(on: &mut Trial) -> Verdict {
+    let mut asking = Asking::open(on).await?;
+    on.queue(REQUESTS).await?;
+    asking.ask("what?").await?;
+    let (request, acker) = on.reader(REQUESTS, 1).await?.take().await?.split();
+    ensure_eq!(
+        request.envelope.properties.correlation_id().map(|id| &**id),
+        Some("what?"),
+        "correlation id of the request"
+    );
+    let mut that = reply(&request, "that")?;
+    that.envelope.headers = Headers::new().with("own", "header");
+    on.publish_call(that).await?;
+    acker.settle(Settlement::Ack).await?;
+    let delivery = asking.replies.take().await?;
+    let got = &delivery.call().envelope;
+    ensure_eq!(text(delivery.call()), "that", "payload of the reply");
+    ensure_eq!(
+        got.headers.text("own"),
+        Some("header"),
+        "header of the reply"
+    );
+    ensure_eq!(correlation(&delivery)?, "what?", "request of the reply");
+    delivery.settle(Settlement::Ack).await?;
+    asking.replies.quiet().await
 }
 
-impl Inbox {
-    pub(super) fn new(subscriber: Box<dyn Subscriber>, queue: &str, pace: Pace) -> Self {
-        Self {
-            subscriber,
-            queue: queue.to_owned(),
-            pace,
-            taken: 0,
-        }
+/// Whoever has the request can reply, from wherever it is.
+pub(super) async fn a_reply_may_come_from_another_connection(on: &mut Trial) -> Verdict {
+    let mut asking = Asking::open(on).await?;
+    on.queue(REQUESTS).await?;
+    let server = on.another().await?;
+    let mut requests = server.reader(REQUESTS, 1).await?;
+    for question in ["first", "second"] {
+        asking.ask(question).await?;
+        answer_one(&server, &mut requests).await?;
+        asking.expect(question).await?;
     }
+    drop(requests);
+    server.close().await?;
+    Ok(())
+}
 
-    /// The next delivery.
-    ///
-    /// # Errors
-    /// [`Stop::Failed`] if none comes, or the subscription ends.
-    pub async fn take(&mut self) -> Result<Delivery, Stop> {
-        let patience = self.pace.patience;
-        self.taken += 1;
-        if self.taken > TOO_MANY {
-            return Err(self.failed("the same messages come again and again"));
-        }
-        match timeout(patience, self.subscriber.next()).await {
-            Ok(Some(delivery)) => Ok(delivery?),
-            Ok(None) => Err(self.failed("the subscription ended")),
-            Err(_) => Err(self.failed(&format!("nothing arrived within {patience:?}"))),
-        }
+/// Two inboxes of one connection, whose questions are answered in turns.
+pub(super) async fn two_inboxes_do_not_mix(on: &mut Trial) -> Verdict {
+    let (mut one, mut two) = (Asking::open(on).await?, Asking::open(on).await?);
+    on.queue(REQUESTS).await?;
+    let mut requests = on.reader(REQUESTS, 10).await?;
+    for round in 0..5 {
+        one.ask(&format!("one {round}")).await?;
+        two.ask(&format!("two {round}")).await?;
     }
-
-    /// The next delivery, which must carry this text.
-    ///
-    /// # Errors
-    /// [`Stop::Failed`] if another comes, or none.
-    pub async fn take_text(&mut self, wanted: &str) -> Result<Delivery, Stop> {
-        let delivery = self.take().await?;
-        let got = text(delivery.call());
-        if got == wanted {
-            return Ok(delivery);
-        }
-        Err(self.failed(&format!("got `{got}`, wanted `{wanted}`")))
+    for _ in 0..10 {
+        answer_one(on, &mut requests).await?;
     }
-
-    /// The next `count` deliveries, unsettled.
-    ///
-    /// # Errors
-    /// [`Stop::Failed`] if fewer come.
-    pub async fn take_many(&mut self, count: usize) -> Result<Vec<Delivery>, Stop> {
-        let mut deliveries = Vec::with_capacity(count);
-        while deliveries.len() < count {
-            let next = self.take().await;
-            deliveries.push(next.map_err(|stop| so_far(stop, deliveries.len(), count))?);
-        }
-        Ok(deliveries)
+    for round in 0..5 {
+        two.expect(&format!("two {round}")).await?;
+        one.expect(&format!("one {round}")).await?;
     }
+    one.replies.quiet().await?;
+    two.replies.quiet().await
+}
 
-    /// Takes and acks `count` deliveries and returns their texts. Takes on while acks are on their way, as a
-    /// busy handler does.
-    ///
-    /// # Errors
-    /// [`Stop::Failed`] if fewer come, or an ack fails.
-    pub async fn drain(&mut self, count: usize) -> Result<Vec<String>, Stop> {
-        self.settle_many(count, &Settlement::Ack).await
-    }
-
-    /// As [`drain`](Self::drain), settling in another way.
-    ///
-    /// # Errors
-    /// [`Stop::Failed`] if fewer come, or a settlement fails.
-    pub async fn settle_many(
-        &mut self,
-        count: usize,
-        how: &Settlement,
-    ) -> Result<Vec<String>, Stop> {
-        let (mut texts, mut settling) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        while texts.len() < count {
-            let next = self.take().await;
-            let delivery = next.map_err(|stop| so_far(stop, texts.len(), count))?;
-            texts.push(text(delivery.call()));
-            settling.push(delivery.settle(how.clone()));
-        }
-        for settled in settling {
-            settled.await?;
-        }
-        Ok(texts)
-    }
-
-    /// Nothing comes.
-    ///
-    /// # Errors
-    /// [`Stop::Failed`] if something does, or the subscription ends.
-    pub async fn quiet(&mut self) -> Verdict {
-        match timeout(self.pace.quiet, self.subscriber.next()).await {
-            Err(_) => Ok(()),
-            Ok(Some(Ok(delivery))) => Err(self.failed(&format!(
-                "nothing should arrive, but `{}` did",
-                text(delivery.call())
-            ))),
-            Ok(Some(Err(error))) => Err(error.into()),
-            Ok(None) => Err(self.failed("the subscription ended")),
-        }
-    }
-
-    /// The subscription ends, after what was already on its way.
-    ///
-    /// # Errors
-    /// [`Stop::Failed`] if it goes on, or breaks in another way than by being closed.
-    pub async fn ended(&mut self) -> Verdict {
-        loop {
-            match timeout(self.pace.patience, self.subscriber.next()).await {
-                Ok(None) => return Ok(()),
-                Ok(Some(Ok(_))) => {}
-                Ok(Some(Err(error))) if is_gone(error.kind()) => return Ok(()),
-                Ok(Some(Err(error))) => return Err(error.into()),
-                Err(_) => return Err(self.failed("the subscription did not end")),
+/// A thousand questions under way at a time, answered by four servers: each answer is there once.
+pub(super) async fn a_thousand_replies_find_their_way(on: &mut Trial) -> Verdict {
+    let mut asking = Asking::open(on).await?;
+    on.queue(REQUESTS).await?;
+    let mut servers = JoinSet::new();
+    for _ in 0..4 {
+        let connection = Connection::clone(on);
+        let mut requests = on.reader(REQUESTS, 50).await?;
+        servers.spawn(async move {
+            loop {
+                if answer_one(&connection, &mut requests).await.is_err() {
+                    return;
+                }
             }
-        }
+        });
+    }
+    let questions: BTreeSet<_> = (0..1_000)
+        .map(|number| format!("question {number}"))
+        .collect();
+    let asked: Vec<_> = questions
+        .iter()
+        .map(|question| asking.publisher.publish(asking.question(question)))
+        .collect();
+    let mut answered = BTreeSet::new();
+    for _ in 0..questions.len() {
+        let delivery = asking.replies.take().await?;
+        let question = correlation(&delivery)?;
+        ensure_eq!(text(delivery.call()), answer(&question), "the answer");
+        ensure!(
+            answered.insert(question.clone()),
+            "`{question}` was answered twice"
+        );
+        delivery.settle(Settlement::Ack).await?;
+    }
+    ensure!(answered == questions, "an answer to what nobody asked");
+    for asked in asked {
+        asked.await?;
+    }
+    Ok(())
+}
+
+/// An inbox that was dropped takes its replies along: they do not come to the next one.
+pub(super) async fn a_new_inbox_gets_no_replies_of_an_old_one(on: &mut Trial) -> Verdict {
+    let mut old = Asking::open(on).await?;
+    on.queue(REQUESTS).await?;
+    old.ask("too late").await?;
+    drop(old);
+    let mut new = Asking::open(on).await?;
+    let mut requests = on.reader(REQUESTS, 1).await?;
+    answer_one(on, &mut requests).await?;
+    new.replies.quiet().await?;
+    new.ask("in time").await?;
+    answer_one(on, &mut requests).await?;
+    new.expect("in time").await
+}
+
+/// Its owner learns of it, and whoever replies too late does no harm to itself.
+pub(super) async fn an_inbox_ends_with_its_connection(on: &mut Trial) -> Verdict {
+    let mut asking = Asking::open(on).await?;
+    on.queue(REQUESTS).await?;
+    asking.ask("nobody waits").await?;
+    on.reconnect().await?;
+    asking.replies.over().await?;
+    let mut requests = on.reader(REQUESTS, 1).await?;
+    answer_one(on, &mut requests).await?;
+    // The connection of the late reply still works.
+    let mut next = Asking::open(on).await?;
+    next.ask("still there?").await?;
+    answer_one(on, &mut requests).await?;
+    next.expect("still there?").await
+}
+
+/// Somebody who asks and waits for answers.
+struct Asking {
+    reply_to: Arc<str>,
+    publisher: Arc<dyn Publisher>,
+    replies: Reader,
+}
+
+impl Asking {
+    async fn open(on: &Connection) -> Result<Self, Stop> {
+        let inbox = possible(on.transport().inbox().await, "inbox")?;
+        Ok(Self {
+            reply_to: inbox.reply_to,
+            publisher: inbox.publisher,
+            replies: on.reading(inbox.replies, "of an inbox"),
+        })
     }
 
-    /// Asks for a delivery for at most this long and gives up by dropping the future.
-    ///
-    /// # Errors
-    /// [`Stop::Failed`] if the subscription breaks.
-    pub async fn glance(&mut self, at_most: Duration) -> Result<Option<Delivery>, Stop> {
-        match timeout(at_most, self.subscriber.next()).await {
-            Err(_) => Ok(None),
-            Ok(Some(delivery)) => Ok(Some(delivery?)),
-            Ok(None) => Err(self.failed("the subscription ended")),
-        }
+    fn question(&self, text: &str) -> Call {
+        let properties = Fields {
+            reply_to: Some(Arc::clone(&self.reply_to)),
+            correlation_id: Some(text.into()),
+            ..Fields::default()
+        };
+        let envelope = Envelope::new(text.to_owned()).with_properties(properties);
+        Call::new(Address::queue(REQUESTS), envelope)
     }
 
-    #[track_caller]
-    fn failed(&self, problem: &str) -> Stop {
-        Stop::failed(format_args!("queue `{}`: {problem}", self.queue))
+    async fn ask(&mut self, text: &str) -> Verdict {
+        self.publisher.publish(self.question(text)).await?;
+        Ok(())
+    }
+
+    /// The next reply must answer this question.
+    async fn expect(&mut self, question: &str) -> Verdict {
+        let delivery = self.replies.take_text(&answer(question)).await?;
+        ensure_eq!(correlation(&delivery)?, question, "request of the reply");
+        delivery.settle(Settlement::Ack).await?;
+        Ok(())
     }
 }
 
-impl fmt::Debug for Inbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox")
-            .field("queue", &self.queue)
-            .finish_non_exhaustive()
-    }
+/// Takes one request and replies to it.
+async fn answer_one(on: &Connection, requests: &mut Reader) -> Verdict {
+    let (request, acker) = requests.take().await?.split();
+    let reply = reply(&request, &answer(&text(&request)))?;
+    on.publish_call(reply).await?;
+    acker.settle(Settlement::Ack).await?;
+    Ok(())
 }
 
-/// The payload as text.
-pub(super) fn text(call: &Call) -> String {
-    String::from_utf8_lossy(&call.envelope.payload.bytes).into_owned()
+fn answer(question: &str) -> String {
+    format!("an answer to {question}")
 }
 
-fn is_gone(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Closed | ErrorKind::Unavailable)
+fn reply(request: &Call, text: &str) -> Result<Call, Stop> {
+    let properties = &request.envelope.properties;
+    let Some(to) = properties.reply_to() else {
+        return Err(Stop::failed("the request arrived without a reply address"));
+    };
+    let fields = Fields {
+        correlation_id: properties.correlation_id().cloned(),
+        ..Fields::default()
+    };
+    let envelope = Envelope::new(text.to_owned()).with_properties(fields);
+    Ok(Call::new(Address::queue(Arc::clone(to)), envelope).unroutable_is_fine())
 }
 
-fn so_far(stop: Stop, got: usize, wanted: usize) -> Stop {
-    match stop {
-        Stop::Failed(problem) => Stop::Failed(format!("{problem}, after {got} of {wanted}")),
-        skipped @ Stop::Skipped(_) => skipped,
-    }
+fn correlation(delivery: &Delivery) -> Result<String, Stop> {
+    let id = delivery.call().envelope.properties.correlation_id();
+    id.map(ToString::to_string)
+        .ok_or_else(|| Stop::failed("a reply arrived without its correlation id"))
 }

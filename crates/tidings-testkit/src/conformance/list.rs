@@ -5,8 +5,8 @@ use std::fmt;
 use tidings_core::transport::BoxFuture;
 
 use super::{
-    delivery, expiry, load, misuse, recovery, routing, settlement, shape, topology, trial::Trial,
-    verdict::Verdict,
+    comparison, delivery, expiry, inbox, load, misuse, recovery, routing, settlement, shape,
+    topology, trial::Trial, verdict::Verdict,
 };
 
 /// Calls another macro with all groups and their behaviours.
@@ -28,6 +28,7 @@ macro_rules! __for_each_behaviour {
                 a_delivery_tells_where_it_comes_from
                 closing_ends_the_subscriptions
                 competing_subscribers_share_the_messages
+                a_transport_that_works_reports_no_impairment
             }
             load {
                 fifty_publishers_and_subscribers_lose_nothing
@@ -54,6 +55,7 @@ macro_rules! __for_each_behaviour {
                 a_dropped_subscriber_leaves_its_messages_to_the_next
                 a_delayed_nack_comes_back_after_the_delay
                 a_delayed_nack_holds_back_nothing_else
+                a_delay_that_cannot_be_kept_is_no_loss
                 settling_after_the_close_is_an_error_and_no_loss
                 a_closed_connection_returns_what_it_held
             }
@@ -73,6 +75,7 @@ macro_rules! __for_each_behaviour {
                 declaring_twice_changes_nothing
                 bindings_may_refer_to_earlier_topologies
                 a_different_ttl_is_a_conflict_and_changes_nothing
+                a_conflict_leaves_nothing_behind
                 other_settings_conflict_too
                 another_exchange_kind_is_a_conflict
                 an_exclusive_queue_is_refused_to_others
@@ -82,6 +85,20 @@ macro_rules! __for_each_behaviour {
                 the_status_counts_ready_unsettled_and_subscribers
                 the_status_of_all_queues_is_complete
                 connections_share_queues_and_messages
+            }
+            comparison {
+                comparing_changes_nothing
+                comparing_names_what_is_missing
+                comparing_names_every_difference_with_both_values
+                what_cannot_be_declared_cannot_be_compared
+            }
+            inbox {
+                a_reply_reaches_the_inbox
+                a_reply_may_come_from_another_connection
+                two_inboxes_do_not_mix
+                a_thousand_replies_find_their_way
+                a_new_inbox_gets_no_replies_of_an_old_one
+                an_inbox_ends_with_its_connection
             }
             routing {
                 the_default_exchange_leads_to_the_queue_named_by_the_key

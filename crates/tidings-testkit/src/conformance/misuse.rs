@@ -30,7 +30,7 @@ pub(super) async fn publishing_to_a_missing_exchange_is_an_error(on: &mut Trial)
     let good = publisher.publish(text_call(Address::queue("q"), "good"));
     refused(bad.await, ErrorKind::NotFound, "no.such.exchange")?;
     good.await?;
-    on.inbox("q", 1).await?.take_text("good").await?;
+    on.reader("q", 1).await?.take_text("good").await?;
     Ok(())
 }
 
@@ -153,7 +153,7 @@ pub(super) async fn an_over_long_routing_key_is_refused(on: &mut Trial) -> Verdi
     refused(on.publish(to, "m").await, ErrorKind::Misuse, "256")?;
     on.publish(Address::new("x", "k".repeat(255)), "longest")
         .await?;
-    on.inbox("q", 1).await?.take_text("longest").await?;
+    on.reader("q", 1).await?.take_text("longest").await?;
     Ok(())
 }
 
@@ -183,11 +183,12 @@ pub(super) async fn after_the_close_everything_is_refused_as_closed(on: &mut Tri
     let transport = on.transport();
     let late = text_call(Address::queue("q"), "late");
     let queue = Topology::new().queue(Queue::new("r"));
+    let named = ["q".into()];
     let answers = [
         ("publish", publisher.publish(late).await),
         ("declare", transport.declare(&queue).await),
         ("delete", transport.delete(&queue).await),
-        ("queues", transport.queues(&[]).await.map(drop)),
+        ("queues", transport.queues(&named).await.map(drop)),
         ("publish, with a new publisher", publish_late(on).await),
         (
             "subscribe",
@@ -200,6 +201,18 @@ pub(super) async fn after_the_close_everything_is_refused_as_closed(on: &mut Tri
             kind,
             Some(ErrorKind::Closed),
             "the answer of {what} after the close"
+        );
+    }
+    // What the transport cannot do at all, it may refuse as that.
+    let perhaps = [
+        ("compare", transport.compare(&queue).await.map(drop)),
+        ("inbox", transport.inbox().await.map(drop)),
+    ];
+    for (what, answer) in perhaps {
+        let kind = answer.as_ref().err().map(tidings_core::Error::kind);
+        ensure!(
+            matches!(kind, Some(ErrorKind::Closed | ErrorKind::Unsupported)),
+            "the answer of {what} after the close is {kind:?}"
         );
     }
     Ok(())

@@ -43,17 +43,19 @@ mod verdict;
 
 mod connection;
 mod harness;
-mod inbox;
 #[macro_use]
 mod list;
+mod reader;
 mod report;
 mod run;
 mod suite;
 mod trial;
 
 // The groups, in the order in which they run.
+mod comparison;
 mod delivery;
 mod expiry;
+mod inbox;
 mod load;
 mod misuse;
 mod recovery;
@@ -65,8 +67,8 @@ mod topology;
 pub use self::{
     connection::Connection,
     harness::{Broker, Harness, Time},
-    inbox::Inbox,
     list::{Behaviour, behaviours},
+    reader::Reader,
     report::{Report, Row},
     run::{run_all, run_group, run_test, stress},
     trial::Trial,

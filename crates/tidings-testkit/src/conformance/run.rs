@@ -44,7 +44,7 @@ fn run_those(harness: &dyn Harness, which: impl Fn(&Behaviour) -> bool) -> Resul
     let mut report = Report::default();
     for behaviour in behaviours().iter().filter(|behaviour| which(behaviour)) {
         let runtime = runtime(harness.time())?;
-        let row = runtime.block_on(run_one(harness, *behaviour, pace(harness.time())));
+        let row = runtime.block_on(run_one(harness, *behaviour, Pace::of(harness)));
         report.rows.push(row);
     }
     Ok(report)
@@ -57,6 +57,10 @@ fn run_those(harness: &dyn Harness, which: impl Fn(&Behaviour) -> bool) -> Resul
 /// # Errors
 /// As [`run_all`].
 pub fn stress(harness: &Arc<dyn Harness>, times: usize) -> Result<Report> {
+    let pace = match harness.time() {
+        Time::Real => Pace::of(&**harness),
+        Time::Virtual => Pace::REAL,
+    };
     runtime(Time::Real)?.block_on(async {
         let mut tasks = JoinSet::new();
         for behaviour in behaviours() {
@@ -65,7 +69,7 @@ pub fn stress(harness: &Arc<dyn Harness>, times: usize) -> Result<Report> {
             }
             for _ in 0..times {
                 let harness = Arc::clone(harness);
-                tasks.spawn(async move { run_one(&*harness, *behaviour, Pace::REAL).await });
+                tasks.spawn(async move { run_one(&*harness, *behaviour, pace).await });
             }
         }
         let rows = tasks.join_all().await;
@@ -96,13 +100,6 @@ pub fn run_test(harness: &dyn Harness, group: &str, name: &str) {
         }
         Some(Err(Stop::Failed(problem))) => panic!("{group}::{name}: {problem}"),
         None => panic!("there is no behaviour {group}::{name}"),
-    }
-}
-
-fn pace(time: Time) -> Pace {
-    match time {
-        Time::Real => Pace::REAL,
-        Time::Virtual => Pace::VIRTUAL,
     }
 }
 

@@ -120,15 +120,11 @@ pub(super) async fn names_may_be_in_any_script(on: &mut Trial) -> Verdict {
         Envelope::new("m").with_headers(headers),
     );
     on.publish_call(call.clone()).await?;
-    let (got, acker) = on.inbox(queue, 1).await?.take().await?.split();
+    let (got, acker) = on.reader(queue, 1).await?.take().await?.split();
     ensure_eq!(got.address, call.address, "address");
     ensure_eq!(got.envelope, call.envelope, "envelope");
     ensure_eq!(got.queue(), queue, "queue");
-    ensure_eq!(
-        on.status(queue).await?.unsettled.unwrap_or(1),
-        1,
-        "unsettled messages"
-    );
+    on.wait_counts(queue, 0, 1).await?;
     acker.settle(Settlement::Ack).await?;
     Ok(())
 }
@@ -136,11 +132,11 @@ pub(super) async fn names_may_be_in_any_script(on: &mut Trial) -> Verdict {
 /// Also after a nack, since brokers store and read it again.
 async fn round_trip(on: &Trial, envelope: Envelope) -> Verdict {
     on.queue("q").await?;
-    let mut inbox = on.inbox("q", 1).await?;
+    let mut reader = on.reader("q", 1).await?;
     let call = Call::new(Address::queue("q"), envelope.clone());
     on.publish_call(call).await?;
     for how in [Settlement::Nack { delay: None }, Settlement::Ack] {
-        let (got, acker) = inbox.take().await?.split();
+        let (got, acker) = reader.take().await?.split();
         let same = got.envelope.payload.bytes == envelope.payload.bytes;
         ensure!(
             same,

@@ -17,6 +17,7 @@ pub struct Trial {
     connection: Connection,
     broker: Box<dyn Broker>,
     pace: Pace,
+    settlements_are_confirmed: bool,
 }
 
 impl Trial {
@@ -31,6 +32,7 @@ impl Trial {
             connection,
             broker,
             pace,
+            settlements_are_confirmed: harness.settlements_are_confirmed(),
         })
     }
 
@@ -57,17 +59,35 @@ impl Trial {
         Ok(Connection::new(connecting.await?, self.pace))
     }
 
-    /// Restarts the broker and connects again.
+    /// Restarts the broker and connects again. The connection from before is closed: one that mends itself would take
+    /// messages away.
     ///
     /// # Errors
     /// [`Stop::Skipped`] if it keeps nothing over a restart.
     pub async fn restart(&mut self) -> Verdict {
+        let before = self.restart_beside().await?;
+        // It may have ended with the broker, and its publishes with it.
+        drop(before.close().await);
+        Ok(())
+    }
+
+    /// Restarts the broker, connects again, and returns the connection from before, which may have mended itself.
+    ///
+    /// # Errors
+    /// As [`restart`](Self::restart).
+    pub async fn restart_beside(&mut self) -> Result<Connection, Stop> {
         let Some(restarting) = self.broker.restart() else {
             return Err(Stop::Skipped("restart".to_owned()));
         };
         restarting.await?;
-        self.connection = Connection::new(self.broker.connect().await?, self.pace);
-        Ok(())
+        let next = Connection::new(self.broker.connect().await?, self.pace);
+        Ok(std::mem::replace(&mut self.connection, next))
+    }
+
+    /// Whether a settlement whose completion has resolved survives a restart.
+    #[must_use]
+    pub fn settlements_are_confirmed(&self) -> bool {
+        self.settlements_are_confirmed
     }
 
     /// Closes the connection and connects again.

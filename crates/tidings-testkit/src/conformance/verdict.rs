@@ -101,3 +101,12 @@ pub(super) fn refused<T>(
         "the error does not name `{named}`: {text}"
     )))
 }
+
+/// Skips the behaviour if the transport says that it cannot do this at all.
+#[track_caller]
+pub(super) fn possible<T>(result: tidings_core::Result<T>, what: &str) -> Result<T, Stop> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::Unsupported => Err(Stop::Skipped(what.to_owned())),
+        other => Ok(other?),
+    }
+}
