@@ -41,7 +41,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Everything CI checks, in order: fmt, tidy, deny, clippy, test, docs
+    /// Everything CI checks, in order: fmt, tidy, deny, clippy, test, docs, rabbitmq-4
     Ci {
         /// Only these steps
         #[arg(value_name = "STEP")]
@@ -120,6 +120,31 @@ mod tests {
         };
         assert!(options.fast);
         assert_eq!(options.arguments, ["-p", "tidings-domain", "--", "name"]);
+    }
+
+    #[test]
+    fn the_word_after_the_version_is_for_cargo() {
+        let parse = |words: &[&str]| {
+            let line = ["cargo xtask", "test"].iter().chain(words);
+            match Arguments::parse_from(line).command {
+                Command::Test(options) => (options.rabbitmq_4, options.arguments),
+                _ => panic!("`test` is parsed as something else"),
+            }
+        };
+        let arguments = ["-p", "xtask"].map(str::to_owned).to_vec();
+        for (words, expected) in [
+            (&["-p", "xtask"][..], None),
+            (
+                &["--rabbitmq-4", "-p", "xtask"],
+                Some(test::OnRabbitMq4::Too),
+            ),
+            (
+                &["--rabbitmq-4=only", "-p", "xtask"],
+                Some(test::OnRabbitMq4::Only),
+            ),
+        ] {
+            assert_eq!(parse(words), (expected, arguments.clone()), "{words:?}");
+        }
     }
 
     #[test]

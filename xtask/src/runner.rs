@@ -57,6 +57,11 @@ impl Runner {
         &self.root
     }
 
+    /// Whether somebody wants us to end. What fails then fails because of that.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupted.get()
+    }
+
     /// `cargo` with a subcommand, in the workspace root.
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("cargo");
@@ -78,6 +83,19 @@ impl Runner {
         limit: Duration,
         mut on_line: impl FnMut(&str) + Send,
     ) -> Result<bool> {
+        self.run_quietly(command, limit, |line| {
+            println!("{line}");
+            on_line(line);
+        })
+    }
+
+    /// As [`run`](Self::run); each line of its standard output is handed to `on_line` and not printed.
+    pub(crate) fn run_quietly(
+        &self,
+        command: &mut Command,
+        limit: Duration,
+        mut on_line: impl FnMut(&str) + Send,
+    ) -> Result<bool> {
         let name = announce(command);
         let mut child = self.spawn(command.stdout(Stdio::piped()), &name)?;
         let output = child
@@ -87,9 +105,7 @@ impl Runner {
         thread::scope(|scope| {
             scope.spawn(move || {
                 for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-                    let line = String::from_utf8_lossy(&line);
-                    println!("{line}");
-                    on_line(&line);
+                    on_line(&String::from_utf8_lossy(&line));
                 }
             });
             self.wait(&mut child, &name, limit)

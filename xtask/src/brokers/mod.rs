@@ -144,6 +144,21 @@ pub(crate) fn needed(workspace: &Workspace) -> Vec<&'static Broker> {
         .collect()
 }
 
+/// The brokers of a second round of tests, on the next version; where it cannot be had, it is skipped.
+pub(crate) fn session_of_rabbitmq_4(runner: &Runner, folder: &Path) -> Result<Session> {
+    Session::for_tests(&[&root::RABBITMQ_4], runner, folder)
+}
+
+/// Installs what that round needs; says why if that cannot be done.
+pub(crate) fn prepare_rabbitmq_4(runner: &Runner, folder: &Path) -> Result<Option<String>> {
+    let broker = &root::RABBITMQ_4;
+    let means = Means::of(broker, folder);
+    if means.given.is_some() {
+        return Ok(None);
+    }
+    obtain::prepare(broker, &means, runner, folder)
+}
+
 /// Where the brokers keep their data, and we what we know of them.
 pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
     workspace.root().join(".tidings").join("brokers")

@@ -6,13 +6,13 @@
 
 use std::{path::Path, str::FromStr};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::{
     brokers::{
-        Broker,
+        Broker, obtain,
         rabbitmq::{self, RABBITMQ},
         record::Record,
         root::RABBITMQ_4,
@@ -79,10 +79,12 @@ impl Version {
     }
 }
 
-/// Whether private nodes are of this kind.
-pub(crate) fn is_kind(broker: &Broker) -> bool {
-    let mut versions = Version::value_variants().iter();
-    versions.any(|version| version.broker().name == broker.name)
+/// What [`VERSION`] must say so that private nodes are of this kind; none if they cannot be.
+pub(crate) fn version_of(broker: &Broker) -> Option<String> {
+    let version = Version::value_variants()
+        .iter()
+        .find(|version| version.broker().name == broker.name)?;
+    Some(version.to_possible_value()?.get_name().to_owned())
 }
 
 /// The name of a node: part of file names.
@@ -157,14 +159,10 @@ fn start(starter: Starter<'_>, broker: &Broker, means: &Means, name: &Name) -> R
         "there is a node `{}` already: remove it, or choose another name",
         name.0
     );
-    ensure!(
-        means.can_start() || means.installable,
-        "{} can be had neither from Docker nor from {} here",
-        broker.name,
-        broker.package
-    );
-    let (_, record) = starter.start(broker, means, &name.record())?;
-    Ok(record)
+    if let Some(why) = obtain::prepare(broker, means, starter.runner, starter.folder)? {
+        bail!("there is no {} here: {why}", broker.name);
+    }
+    starter.start(broker, means, &name.record())
 }
 
 fn resume(

@@ -23,8 +23,8 @@ use crate::{
 pub(crate) struct Session {
     folder: PathBuf,
     brokers: Vec<(&'static Broker, Obtained)>,
-    /// Whether a test can start private nodes.
-    has_nodes: bool,
+    /// Which private nodes a test can start, if any.
+    nodes: Option<String>,
 }
 
 impl Session {
@@ -39,7 +39,7 @@ impl Session {
         let mut session = Self {
             folder: folder.to_owned(),
             brokers: Vec::new(),
-            has_nodes: false,
+            nodes: None,
         };
         let starter = Starter {
             runner,
@@ -50,7 +50,9 @@ impl Session {
             let obtained = obtain(broker, &means(broker), starter)?;
             session.brokers.push((broker, obtained));
             // Asked again: it may have been installed just now.
-            session.has_nodes |= node::is_kind(broker) && means(broker).can_start();
+            if means(broker).can_start() {
+                session.nodes = session.nodes.take().or_else(|| node::version_of(broker));
+            }
         }
         Ok(session)
     }
@@ -76,12 +78,13 @@ impl Session {
 
     /// The variables in which the tests find the program that starts private nodes, if they can have any.
     pub(crate) fn node_variables(&self, root: &Path) -> Result<Vec<(&'static str, OsString)>> {
-        if !self.has_nodes {
+        let Some(version) = &self.nodes else {
             return Ok(Vec::new());
-        }
+        };
         let program = std::env::current_exe().context("cannot find the program that runs")?;
         Ok(vec![
             (node::PROGRAM, program.into()),
+            (node::VERSION, version.into()),
             (node::SESSION, std::process::id().to_string().into()),
             (workspace::ROOT, root.into()),
         ])
@@ -191,7 +194,7 @@ mod tests {
                 folder: &folder,
                 session,
             };
-            starter.start(&FAKE, &means, name).unwrap().1
+            starter.start(&FAKE, &means, name).unwrap()
         };
         let own = start("node-own", Some(std::process::id()));
         let other = start("node-other", None);

@@ -85,22 +85,8 @@ pub(crate) struct Starter<'a> {
 }
 
 impl Starter<'_> {
-    /// Starts a new broker under a name; says how it was had.
-    pub(crate) fn start(
-        &self,
-        broker: &Broker,
-        means: &Means,
-        name: &str,
-    ) -> Result<(&'static str, Record)> {
-        let mut how = if means.docker {
-            "started with Docker"
-        } else {
-            "started"
-        };
-        if !means.can_start() {
-            (broker.install)(self.runner, self.folder)?;
-            how = "installed and started";
-        }
+    /// Starts a new broker under a name.
+    pub(crate) fn start(&self, broker: &Broker, means: &Means, name: &str) -> Result<Record> {
         let record = self.launch(broker, means, name)?;
         // Known before it answers, so that an interrupted start leaves nothing behind that is not.
         record.write(self.folder, name)?;
@@ -108,7 +94,7 @@ impl Starter<'_> {
             record.forget(self.folder, name)?;
             return Err(error);
         }
-        Ok((how, record))
+        Ok(record)
     }
 
     /// Starts a broker again that was stopped or killed.

@@ -1,23 +1,17 @@
 //! `cargo xtask test`: **the** test command.
 //!
 //! It brings up what the tests need, runs all of them, and stops what it started, also after a failure or
-//! Ctrl-C. It uses nextest where that is installed. On CI it uses plain `cargo test`, whose summary lines other
-//! programs read.
+//! Ctrl-C. When asked to, it runs those that talk to RabbitMQ a second time, with the next major version.
 
 mod count;
+mod executables;
+mod round;
 mod selection;
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::Command,
-    time::{Duration, Instant},
-};
-
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use self::count::Count;
+use self::round::{Line, Round};
 use crate::{
     brokers::{self, Session},
     environment, prerequisites,
@@ -26,13 +20,8 @@ use crate::{
     workspace::Workspace,
 };
 
-/// How often the crash tests kill a process, and how often with `--fast`.
-const ROUNDS: &str = "200";
-const FAST_ROUNDS: &str = "5";
-/// The variable in which the crash tests find it.
-const ROUNDS_VARIABLE: &str = "TIDINGS_TEST_ROUNDS";
-/// Longer than the whole run takes; a run that takes it hangs.
-const LIMIT: Duration = Duration::from_secs(20 * 60);
+/// Asks for the tests on RabbitMQ 4 as well.
+const RABBITMQ_4_VARIABLE: &str = "TIDINGS_TEST_RABBITMQ_4";
 
 /// What can be asked of the test command.
 #[derive(Args, Debug)]
@@ -40,161 +29,120 @@ pub(crate) struct Options {
     /// Only a few rounds of the crash tests
     #[arg(long)]
     pub(crate) fast: bool,
+    /// Run what talks to RabbitMQ on RabbitMQ 4: after everything else, or only that
+    #[arg(
+        long = "rabbitmq-4",
+        value_enum,
+        value_name = "WHEN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "too"
+    )]
+    pub(crate) rabbitmq_4: Option<OnRabbitMq4>,
     /// Passed on to cargo: `-p tidings-core`, `-- part_of_a_name`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<String>,
 }
 
-/// One line of the summary.
-struct Line {
-    what: &'static str,
-    passed: bool,
-    count: Option<Count>,
-    time: Duration,
+/// When the tests run on RabbitMQ 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnRabbitMq4 {
+    /// After everything else
+    Too,
+    /// Without anything else
+    Only,
+}
+
+impl Options {
+    fn on_rabbitmq_4(&self) -> Option<OnRabbitMq4> {
+        let asked = || environment::variable(RABBITMQ_4_VARIABLE).is_some_and(|value| value != "0");
+        self.rabbitmq_4
+            .or_else(|| asked().then_some(OnRabbitMq4::Too))
+    }
 }
 
 /// Runs the tests and prints a summary; `false` if one failed, or if a broker was skipped on CI.
 pub(crate) fn run(runner: &Runner, workspace: &Workspace, options: &Options) -> Result<bool> {
     prerequisites::check(runner)?;
-    let session = Session::for_tests(
-        &brokers::needed(workspace),
-        runner,
-        &brokers::folder(workspace),
-    )?;
-    let tests = Tests {
-        runner,
-        workspace,
-        session: &session,
-        options,
-    };
-    let lines = tests.run()?;
-    println!("\n{}", summary(&lines, &session));
+    let folder = brokers::folder(workspace);
+    let mut summary = Summary::default();
+    let when = options.on_rabbitmq_4();
+    if when != Some(OnRabbitMq4::Only) {
+        let session = Session::for_tests(&brokers::needed(workspace), runner, &folder)?;
+        let round = Round {
+            runner,
+            workspace,
+            session: &session,
+            options,
+        };
+        summary.add(round.everything()?, &session);
+        let skipped = session.skipped().count();
+        if skipped > 0 && environment::is_ci() {
+            summary.failure("a skipped broker is a failure on CI");
+        }
+    }
+    if when.is_some() {
+        // A version that is asked for beside the usual one may be missing, on CI as well.
+        let session = brokers::session_of_rabbitmq_4(runner, &folder)?;
+        let round = Round {
+            runner,
+            workspace,
+            session: &session,
+            options,
+        };
+        let lines = match session.skipped().next() {
+            Some(_) => Vec::new(),
+            None => round.on_rabbitmq_4()?,
+        };
+        summary.add(lines, &session);
+    }
+    println!("\n{}", summary.table);
     if !options.arguments.is_empty() {
         println!("  only what was asked for: {}", options.arguments.join(" "));
     }
-    let skipped = session.skipped().count();
-    if skipped > 0 && environment::is_ci() {
-        println!("  a skipped broker is a failure on CI");
+    for failure in &summary.failures {
+        println!("  {failure}");
     }
-    Ok(lines.iter().all(|line| line.passed) && (skipped == 0 || !environment::is_ci()))
+    Ok(summary.passed())
 }
 
-struct Tests<'a> {
-    runner: &'a Runner,
-    workspace: &'a Workspace,
-    session: &'a Session,
-    options: &'a Options,
+/// What is printed at the end.
+struct Summary {
+    table: Table,
+    failed_lines: usize,
+    failures: Vec<&'static str>,
 }
 
-impl Tests<'_> {
-    fn run(&self) -> Result<Vec<Line>> {
-        if environment::is_ci() || environment::program("cargo-nextest").is_none() {
-            return Ok(vec![
-                self.with_cargo("tests and doc tests", &["test", "--no-fail-fast"])?,
-            ]);
+impl Default for Summary {
+    fn default() -> Self {
+        Self {
+            table: Table::new(&["what", "result", "passed", "failed", "time"]),
+            failed_lines: 0,
+            failures: Vec::new(),
         }
-        let arguments = &self.options.arguments;
-        let mut lines = vec![self.with_nextest()?];
-        // nextest does not run doc tests, and cargo does not run doc tests of a filter for tests.
-        if selection::is_packages_only(arguments)
-            && selection::has_library(arguments, self.workspace)
-        {
-            lines.push(self.with_cargo("doc tests", &["test", "--doc", "--no-fail-fast"])?);
-        }
-        Ok(lines)
-    }
-
-    fn with_cargo(&self, what: &'static str, subcommand: &[&str]) -> Result<Line> {
-        let started = Instant::now();
-        let mut count = Count::default();
-        let mut command = self.command(subcommand)?;
-        let passed = self
-            .runner
-            .run_reading(&mut command, LIMIT, |line| count.add_line(line))?;
-        Ok(Line {
-            what,
-            passed,
-            count: Some(count),
-            time: started.elapsed(),
-        })
-    }
-
-    fn with_nextest(&self) -> Result<Line> {
-        let started = Instant::now();
-        let report = self.runner.root().join(REPORT);
-        remove_if_there(&report)?;
-        let mut command = self.command(&["nextest", "run", "--no-fail-fast"])?;
-        // It would read keys from a terminal that belongs to another process group.
-        command.env("NEXTEST_NO_INPUT_HANDLER", "1");
-        let passed = self.runner.run(&mut command, LIMIT)?;
-        let count = fs::read_to_string(report)
-            .ok()
-            .and_then(|text| Count::from_report(&text));
-        Ok(Line {
-            what: "tests",
-            passed,
-            count,
-            time: started.elapsed(),
-        })
-    }
-
-    fn command(&self, subcommand: &[&str]) -> Result<Command> {
-        let mut command = self.runner.cargo(subcommand);
-        if !selection::names_packages(&self.options.arguments) {
-            command.arg("--workspace");
-        }
-        command.args(&self.options.arguments);
-        command.envs(self.session.variables());
-        command.envs(self.session.node_variables(self.runner.root())?);
-        let rounds = if self.options.fast {
-            FAST_ROUNDS
-        } else {
-            ROUNDS
-        };
-        let rounds = environment::variable(ROUNDS_VARIABLE).unwrap_or_else(|| rounds.into());
-        command.env(ROUNDS_VARIABLE, rounds);
-        Ok(command)
     }
 }
 
-/// Where nextest is told to write its report, in `.config/nextest.toml`.
-const REPORT: &str = "target/nextest/default/junit.xml";
+impl Summary {
+    fn add(&mut self, lines: Vec<Line>, session: &Session) {
+        for line in lines {
+            self.failed_lines += usize::from(!line.passed);
+            self.table.row(line.cells());
+        }
+        for (name, how) in session.ready() {
+            self.table.row([name.into(), Cell::new(how, Tone::Good)]);
+        }
+        for (name, why) in session.skipped() {
+            let why = Cell::new(format!("SKIPPED: {why}"), Tone::Bad);
+            self.table.row([name.into(), why]);
+        }
+    }
 
-fn remove_if_there(file: &PathBuf) -> Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
+    fn failure(&mut self, why: &'static str) {
+        self.failures.push(why);
     }
-}
 
-fn summary(lines: &[Line], session: &Session) -> Table {
-    let mut table = Table::new(&["what", "result", "passed", "failed", "time"]);
-    for line in lines {
-        let result = if line.passed {
-            Cell::new("ok", Tone::Good)
-        } else {
-            Cell::new("FAILED", Tone::Bad)
-        };
-        let number = |of: fn(&Count) -> usize| {
-            line.count
-                .as_ref()
-                .map_or("?".into(), |count| of(count).to_string())
-        };
-        let time = format!("{:.1} s", line.time.as_secs_f64());
-        let [passed, failed] = [number(|count| count.passed), number(|count| count.failed)];
-        table.row([
-            line.what.into(),
-            result,
-            passed.into(),
-            failed.into(),
-            time.into(),
-        ]);
+    fn passed(&self) -> bool {
+        self.failed_lines == 0 && self.failures.is_empty()
     }
-    for (name, how) in session.ready() {
-        table.row([name.into(), Cell::new(how, Tone::Good)]);
-    }
-    for (name, why) in session.skipped() {
-        table.row([name.into(), Cell::new(format!("SKIPPED: {why}"), Tone::Bad)]);
-    }
-    table
 }

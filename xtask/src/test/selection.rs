@@ -36,6 +36,14 @@ pub(crate) fn has_library(arguments: &[String], workspace: &Workspace) -> bool {
     selected.any(is_library)
 }
 
+/// The arguments for cargo, and those for the tests themselves.
+pub(crate) fn apart(arguments: &[String]) -> (&[String], &[String]) {
+    match arguments.iter().position(|word| word == "--") {
+        Some(at) => (&arguments[..at], &arguments[at + 1..]),
+        None => (arguments, &[]),
+    }
+}
+
 /// The names after `-p` and `--package`, up to the arguments of the tests themselves.
 fn packages(arguments: &[String]) -> Vec<&str> {
     let mut names = Vec::new();
@@ -81,6 +89,23 @@ mod tests {
         check("-p tidings-core name", &["tidings-core"], false);
         check("-p tidings-core -- name", &["tidings-core"], false);
         check("-- -p", &[], false);
+    }
+
+    #[test]
+    fn knows_what_is_for_the_tests_themselves() {
+        for (line, cargo, tests) in [
+            ("", "", ""),
+            ("-p a", "-p a", ""),
+            ("-p a -- name -- x", "-p a", "name -- x"),
+            ("-- name", "", "name"),
+        ] {
+            let words = arguments(line);
+            assert_eq!(
+                apart(&words),
+                (&arguments(cargo)[..], &arguments(tests)[..]),
+                "{line}"
+            );
+        }
     }
 
     #[test]
