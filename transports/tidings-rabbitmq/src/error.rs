@@ -1,8 +1,16 @@
 //! The errors of this transport: every text names the thing, the cause and the next step.
+//!
+//! What the broker says is kept: its texts name queues and reasons better than we could guess them. Passwords are
+//! never part of a text.
 
-use tidings_core::{Error, ErrorKind};
+use lapin::protocol::AMQPError;
+use tidings_core::{Error, ErrorKind, Outcome};
 
-use crate::config::RabbitMqConfig;
+use crate::config::{AuthMechanism, RabbitMqConfig};
+
+pub(crate) fn misuse(context: String) -> Error {
+    Error::new(ErrorKind::Misuse, context)
+}
 
 pub(crate) fn closed() -> Error {
     Error::new(
@@ -13,28 +21,181 @@ pub(crate) fn closed() -> Error {
 
 pub(crate) fn no_answer(config: &RabbitMqConfig) -> Error {
     let context = format!(
-        "RabbitMQ does not answer within {:?}",
+        "RabbitMQ at `{}` does not answer within {:?}: check host, port and firewall, or raise `connection_timeout`",
+        config.at(),
         config.connection_timeout
     );
     Error::new(ErrorKind::Unavailable, context)
 }
 
-pub(crate) fn of_handshake(error: &lapin::Error, _config: &RabbitMqConfig) -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        format!("cannot connect to RabbitMQ: {error}"),
-    )
+/// An error of the AMQP handshake: there is a server, and TLS is done.
+pub(crate) fn of_handshake(error: &lapin::Error, config: &RabbitMqConfig) -> Error {
+    let refusal = match error.kind() {
+        lapin::ErrorKind::ProtocolError(said) => refused_handshake(said, config),
+        _ => None,
+    };
+    let (at, said) = (config.at(), said(error));
+    refusal.unwrap_or_else(|| {
+        let context =
+            format!("RabbitMQ at `{at}` ended the connection while it was being made: {said}");
+        Error::new(ErrorKind::Unavailable, context)
+    })
+}
+
+/// What the broker refuses for good, if that is what it said.
+fn refused_handshake(said: &AMQPError, config: &RabbitMqConfig) -> Option<Error> {
+    let (at, user, vhost) = (config.at(), &config.user, &config.vhost);
+    let text = said.get_message().as_str();
+    let (kind, context) = match said.get_id() {
+        ACCESS_REFUSED if config.auth_mechanism == AuthMechanism::External => (
+            ErrorKind::Denied,
+            format!(
+                "RabbitMQ at `{at}` refuses our certificate as a login: create a user with the certificate's name and enable the \
+                 mechanism EXTERNAL on the broker, or give a user and a password ({text})"
+            ),
+        ),
+        ACCESS_REFUSED => (
+            ErrorKind::Denied,
+            format!(
+                "RabbitMQ at `{at}` refuses user `{user}`: correct user and password{} ({text})",
+                // RabbitMQ's own rule, and the most frequent reason by far.
+                if user == "guest" {
+                    "; `guest` may only connect from the broker's own machine"
+                } else {
+                    ""
+                }
+            ),
+        ),
+        NOT_ALLOWED if text.contains("not found") => (
+            ErrorKind::NotFound,
+            format!(
+                "virtual host `{vhost}` does not exist on RabbitMQ at `{at}`: create it (`rabbitmqctl add_vhost`) or correct the URL"
+            ),
+        ),
+        NOT_ALLOWED if text.contains("limit") || text.contains("is down") => return None,
+        NOT_ALLOWED => (
+            ErrorKind::Denied,
+            format!(
+                "user `{user}` may not use virtual host `{vhost}` on RabbitMQ at `{at}`: grant it (`rabbitmqctl set_permissions`) \
+                 or use another one ({text})"
+            ),
+        ),
+        _ => return None,
+    };
+    Some(for_good(kind, context))
+}
+
+/// What does not become better by trying again.
+pub(crate) fn for_good(kind: ErrorKind, context: String) -> Error {
+    Error::new(kind, context).with_outcome(Outcome::Fatal)
 }
 
 /// An error on a connection that was up.
 pub(crate) fn of_connection(error: &lapin::Error) -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        format!("the connection to RabbitMQ failed: {error}"),
-    )
+    let context = format!(
+        "the connection to RabbitMQ failed, it is being made again: {}",
+        said(error)
+    );
+    Error::new(ErrorKind::Unavailable, context)
 }
 
-/// An error that closed a channel, or that the broker answered an operation with; `doing` says what was tried.
+/// An error that closed a channel, or that the broker answered an operation with; `doing` says what was tried,
+/// for example "cannot publish to exchange `a`".
 pub(crate) fn of_channel(error: &lapin::Error, doing: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("{doing}: {error}"))
+    let (kind, next) = match error.kind() {
+        lapin::ErrorKind::ProtocolError(said) => classify(said),
+        lapin::ErrorKind::ChannelsLimitReached => (
+            ErrorKind::Full,
+            "raise `channel_max` here and on the broker, or subscribe to fewer queues",
+        ),
+        lapin::ErrorKind::SerialisationError(_) => (
+            ErrorKind::Misuse,
+            "a name or a header does not fit into a frame, shorten it",
+        ),
+        _ => (
+            ErrorKind::Unavailable,
+            "the connection or the channel is gone and being made again",
+        ),
+    };
+    Error::new(kind, format!("{doing}: {} ({next})", said(error)))
 }
+
+/// The class of what the broker said, and the next step.
+fn classify(said: &AMQPError) -> (ErrorKind, &'static str) {
+    let text = said.get_message().as_str();
+    match said.get_id() {
+        NOT_FOUND => (ErrorKind::NotFound, "declare it first"),
+        ACCESS_REFUSED if text.contains("exclusive use") => (
+            ErrorKind::Denied,
+            "another consumer has the queue for itself",
+        ),
+        ACCESS_REFUSED => (
+            ErrorKind::Denied,
+            "grant the user this permission with `rabbitmqctl set_permissions`",
+        ),
+        RESOURCE_LOCKED => (
+            ErrorKind::Denied,
+            "it belongs exclusively to another connection, use a name of your own",
+        ),
+        PRECONDITION_FAILED if text.contains("size") => (
+            ErrorKind::Invalid,
+            "make the message smaller, or raise `max_message_size` on the broker",
+        ),
+        PRECONDITION_FAILED if text.contains("inequivalent") => (
+            ErrorKind::Conflict,
+            "change the setting or delete what exists",
+        ),
+        PRECONDITION_FAILED if text.contains("timed out") => (
+            ErrorKind::Timeout,
+            "settle faster, or raise `consumer_timeout` on the broker",
+        ),
+        PRECONDITION_FAILED if text.contains("unknown delivery tag") => (
+            ErrorKind::Closed,
+            "the delivery is no longer ours and will come again",
+        ),
+        PRECONDITION_FAILED => (ErrorKind::Misuse, "the broker refuses it as it is"),
+        CONTENT_TOO_LARGE | FRAME_ERROR => (
+            ErrorKind::Invalid,
+            "make the message or its headers smaller",
+        ),
+        NOT_ALLOWED | NOT_IMPLEMENTED | COMMAND_INVALID => {
+            (ErrorKind::Unsupported, "this broker does not do that")
+        }
+        RESOURCE_ERROR => (
+            ErrorKind::Full,
+            "the broker is out of a resource, its log says which",
+        ),
+        _ => (ErrorKind::Unavailable, "the connection is being made again"),
+    }
+}
+
+/// What the broker or lapin said, in the broker's own words where there are some.
+pub(crate) fn said(error: &lapin::Error) -> String {
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(said) => {
+            // Its texts begin with the name of the code.
+            format!("{} (code {})", said.get_message(), said.get_id())
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// The code that the broker gave, if it gave one.
+pub(crate) fn code(error: &lapin::Error) -> Option<u16> {
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(said) => Some(said.get_id()),
+        _ => None,
+    }
+}
+
+/// The broker's codes, as the AMQP 0.9.1 specification numbers them.
+pub(crate) const CONTENT_TOO_LARGE: u16 = 311;
+pub(crate) const ACCESS_REFUSED: u16 = 403;
+pub(crate) const NOT_FOUND: u16 = 404;
+pub(crate) const RESOURCE_LOCKED: u16 = 405;
+pub(crate) const PRECONDITION_FAILED: u16 = 406;
+pub(crate) const FRAME_ERROR: u16 = 501;
+pub(crate) const COMMAND_INVALID: u16 = 503;
+pub(crate) const RESOURCE_ERROR: u16 = 506;
+pub(crate) const NOT_ALLOWED: u16 = 530;
+pub(crate) const NOT_IMPLEMENTED: u16 = 540;

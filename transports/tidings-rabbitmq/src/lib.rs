@@ -13,9 +13,16 @@ mod config;
 mod connection;
 mod envelope;
 mod error;
+mod management;
 mod notation;
+mod secret;
+mod url;
 
-pub use crate::config::RabbitMqConfig;
+pub use crate::{
+    config::{AuthMechanism, CertificateFiles, QueueType, RabbitMqConfig, TlsConfig},
+    management::ManagementUrl,
+    secret::Secret,
+};
 
 /// The scheme of its URLs.
 pub const SCHEME: &str = "amqp";

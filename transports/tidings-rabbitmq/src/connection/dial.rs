@@ -1,24 +1,118 @@
-//! The handshake: from a configuration to a lapin connection.
+//! From a configuration to a lapin connection.
+//!
+//! Name, socket and TLS are ours, one step after the other, so that the error says which of them failed; lapin gets
+//! a stream on which the broker can be spoken to.
 
-use lapin::{Connection, ConnectionProperties};
-use tidings_core::Result;
-use tokio::time::timeout;
+use std::{io, sync::Mutex};
 
-use super::Role;
-use crate::{config::RabbitMqConfig, error};
+use async_compat::Compat;
+use lapin::{
+    AsyncTcpStream, Connection, ConnectionProperties, runtime::default_runtime,
+    tcp::RustlsConnector,
+};
+use tidings_core::{Error, ErrorKind, Result};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
+
+use super::{Role, server, tls};
+use crate::{
+    config::{RabbitMqConfig, TlsConfig},
+    error,
+};
+
+/// A stream to the broker, encrypted or not.
+pub(crate) type Stream = AsyncTcpStream<Compat<TcpStream>>;
 
 /// Connects once.
 ///
 /// # Errors
-/// [`Unavailable`](tidings_core::ErrorKind::Unavailable) if nobody answers, [`Denied`](tidings_core::ErrorKind::Denied) if the
+/// [`Unavailable`](ErrorKind::Unavailable) if nobody answers, [`Denied`](ErrorKind::Denied) if the
 /// broker refuses; each names the broker, the cause and the next step.
 pub(super) async fn dial(config: &RabbitMqConfig, role: Role) -> Result<Connection> {
+    let attempt = timeout(config.connection_timeout, attempt(config, role)).await;
+    attempt.unwrap_or_else(|_| Err(error::no_answer(config)))
+}
+
+async fn attempt(config: &RabbitMqConfig, role: Role) -> Result<Connection> {
+    let stream = stream(&config.host, config.port, config.tls.as_ref(), "RabbitMQ").await?;
     let name = format!("{} ({role})", config.name);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connecting = Connection::connect_uri(config.to_uri(), properties);
-    match timeout(config.connection_timeout, connecting).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(failed)) => Err(error::of_handshake(&failed, config)),
-        Err(_) => Err(error::no_answer(config)),
+    // lapin asks for a stream once: without its own recovery there is no second time.
+    let stream = Mutex::new(Some(stream));
+    let take = async move |_, _| {
+        let taken = stream.lock().ok().and_then(|mut stream| stream.take());
+        taken.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
+    };
+    let runtime = default_runtime().map_err(|failed| error::of_handshake(&failed, config))?;
+    match Connection::connector(config.to_uri(), runtime, take, properties).await {
+        Ok(connection) => Ok(connection),
+        Err(failed) if error::code(&failed).is_some() => Err(error::of_handshake(&failed, config)),
+        // It did not answer as a broker does. Who is it?
+        Err(failed) => Err(server::identify(config)
+            .await
+            .unwrap_or_else(|| error::of_handshake(&failed, config))),
     }
+}
+
+/// A stream to a host, for AMQP and for the HTTP API. `whom` is named in errors.
+pub(crate) async fn stream(
+    host: &str,
+    port: u16,
+    tls: Option<&TlsConfig>,
+    whom: &str,
+) -> Result<Stream> {
+    let at = format!("{whom} at `{host}:{port}`");
+    // The files are read first: no server can mend them.
+    let connector = tls.map(tls::connector).transpose()?;
+    let socket = connect(host, port, &at).await?;
+    // Frames are gathered before they are written, and what is left must not wait for the peer's acknowledgement.
+    socket
+        .set_nodelay(true)
+        .map_err(|failed| unreachable(&at, &failed))?;
+    let plain = AsyncTcpStream::Plain(Compat::new(socket));
+    match (connector, tls) {
+        (Some(connector), Some(tls)) => encrypt(plain, &connector, tls, host, &at).await,
+        _ => Ok(plain),
+    }
+}
+
+async fn connect(host: &str, port: u16, at: &str) -> Result<TcpStream> {
+    let addresses = lookup_host((host, port)).await.map_err(|failed| {
+        let context = format!(
+            "cannot reach {at}: the name `{host}` has no address, correct it or the DNS ({failed})"
+        );
+        Error::new(ErrorKind::Unavailable, context)
+    })?;
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(socket) => return Ok(socket),
+            Err(failed) => last = failed,
+        }
+    }
+    Err(unreachable(at, &last))
+}
+
+fn unreachable(at: &str, failed: &io::Error) -> Error {
+    let context = match failed.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            format!("cannot reach {at}: nobody listens there, start it or correct host and port")
+        }
+        _ => format!("cannot reach {at}: {failed}, check host, port and network"),
+    };
+    Error::new(ErrorKind::Unavailable, context)
+}
+
+async fn encrypt(
+    plain: Stream,
+    connector: &RustlsConnector,
+    tls: &TlsConfig,
+    host: &str,
+    at: &str,
+) -> Result<Stream> {
+    let name = tls.server_name.as_deref().unwrap_or(host);
+    let encrypted = plain.into_rustls(connector, name).await;
+    encrypted.map_err(|failed| tls::failure(&failed, name, at))
 }

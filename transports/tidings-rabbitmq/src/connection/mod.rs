@@ -6,10 +6,12 @@
 //! waits for the next one with [`Supervised::up`].
 
 mod backoff;
-mod dial;
+pub(crate) mod dial;
 mod generation;
 mod reactor;
+pub(crate) mod server;
 mod supervisor;
+mod tls;
 
 use std::sync::Arc;
 

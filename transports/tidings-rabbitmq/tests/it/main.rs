@@ -1,3 +1,5 @@
 //! The RabbitMQ transport against a real broker.
 
 #![cfg(test)]
+
+mod bed;
