@@ -12,6 +12,11 @@ pub trait Harness: fmt::Debug + Send + Sync + 'static {
     /// Which clock the transport waits by.
     fn time(&self) -> Time;
 
+    /// Whether its broker can be had here. One that cannot is skipped, after it has said why.
+    fn is_available(&self) -> bool {
+        true
+    }
+
     /// How long behaviours wait for an event before they give up. What takes longer, such as the restart of a broker
     /// that is a program of its own, needs more.
     fn patience(&self) -> Duration {

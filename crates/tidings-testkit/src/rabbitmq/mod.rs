@@ -20,11 +20,24 @@ const PROGRAM: &str = "TIDINGS_TEST_NODE";
 /// # Panics
 /// If the node is there and does not do what is asked, or if there is none although `CI` is set.
 pub async fn shared() -> Option<VirtualHost> {
+    Some(VirtualHost::create(&shared_url()?).await)
+}
+
+/// Whether [`shared`] will find a node; says so if not.
+///
+/// # Panics
+/// If there is none although `CI` is set.
+#[must_use]
+pub fn is_available() -> bool {
+    shared_url().is_some()
+}
+
+fn shared_url() -> Option<String> {
     let url = variable(SHARED).or_else(|| skip("RabbitMQ", SHARED))?;
     if !url.contains("management=") {
         return skip("the HTTP API of RabbitMQ", "`management=` in its URL");
     }
-    Some(VirtualHost::create(&url).await)
+    Some(url)
 }
 
 #[expect(
