@@ -32,6 +32,12 @@ pub trait Harness: fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// Whether a message that is nacked goes back to where it was. RabbitMQ's quorum queues put it behind the others, which
+    /// [`Ordered`](tidings_core::transport::Capability::Ordered) allows: it speaks of first deliveries.
+    fn nacked_messages_keep_their_place(&self) -> bool {
+        true
+    }
+
     /// Starts a broker that shares nothing with any other.
     ///
     /// # Errors

@@ -82,6 +82,9 @@ pub(super) async fn only_nacked_messages_return(on: &mut Trial) -> Verdict {
 
 pub(super) async fn a_nacked_message_returns_to_its_place(on: &mut Trial) -> Verdict {
     on.needs(&[Capability::Ordered])?;
+    if !on.nacked_messages_keep_their_place() {
+        return Err(Stop::Skipped("place for nacked messages".to_owned()));
+    }
     on.queue("q").await?;
     on.fill("q", 3).await?;
     let mut reader = on.reader("q", 1).await?;

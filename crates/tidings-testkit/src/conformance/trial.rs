@@ -18,6 +18,7 @@ pub struct Trial {
     broker: Box<dyn Broker>,
     pace: Pace,
     settlements_are_confirmed: bool,
+    nacked_messages_keep_their_place: bool,
 }
 
 impl Trial {
@@ -33,6 +34,7 @@ impl Trial {
             broker,
             pace,
             settlements_are_confirmed: harness.settlements_are_confirmed(),
+            nacked_messages_keep_their_place: harness.nacked_messages_keep_their_place(),
         })
     }
 
@@ -88,6 +90,12 @@ impl Trial {
     #[must_use]
     pub fn settlements_are_confirmed(&self) -> bool {
         self.settlements_are_confirmed
+    }
+
+    /// Whether a message that is nacked goes back to where it was.
+    #[must_use]
+    pub fn nacked_messages_keep_their_place(&self) -> bool {
+        self.nacked_messages_keep_their_place
     }
 
     /// Closes the connection and connects again.

@@ -18,6 +18,8 @@ use crate::reference::Hub;
 struct Reference {
     defect: Option<Defect>,
     forgets_in_a_restart: bool,
+    /// Promises as little as a broker over a network may.
+    promises_little: bool,
 }
 
 struct ReferenceBroker {
@@ -28,6 +30,14 @@ struct ReferenceBroker {
 impl Harness for Reference {
     fn time(&self) -> Time {
         Time::Virtual
+    }
+
+    fn settlements_are_confirmed(&self) -> bool {
+        !self.promises_little
+    }
+
+    fn nacked_messages_keep_their_place(&self) -> bool {
+        !self.promises_little
     }
 
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Broker>>> {
@@ -84,6 +94,19 @@ fn runs_as_a_list_and_names_what_it_skipped() {
 }
 
 #[test]
+fn whoever_promises_little_is_asked_for_no_more() {
+    let harness = Reference {
+        promises_little: true,
+        ..Reference::default()
+    };
+    for group in ["recovery", "settlement"] {
+        let report = conformance::run_group(&harness, group).unwrap();
+        report.verdict().unwrap();
+        assert!(report.passed().len() > 5, "{report}");
+    }
+}
+
+#[test]
 fn holds_under_stress() {
     let harness: Arc<dyn Harness> = Arc::new(Reference::default());
     let report = conformance::stress(&harness, 3).unwrap();
@@ -128,6 +151,7 @@ fn notices_lost_messages() {
             "load::fifty_publishers_and_subscribers_lose_nothing",
             "load::closing_waits_for_publishes_under_way",
             "recovery::restarts_under_load_lose_nothing_confirmed",
+            "inbox::a_thousand_replies_find_their_way",
         ],
         &[
             "misuse::closing_twice_is_fine",

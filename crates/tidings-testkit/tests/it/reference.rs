@@ -1,4 +1,5 @@
-//! The smallest transport that keeps its promises: queues in memory, no exchanges, no dead letters, no expiry.
+//! The smallest transport that keeps its promises: queues in memory, no exchanges, no dead letters, no expiry, and as
+//! good as no settings in which queues could differ.
 //! It is durable in the sense that its restart is a pretence that loses every connection and no message.
 //!
 //! The suite and the broken transports are tested on it, so that they depend on no broker of ours. It is
@@ -14,7 +15,7 @@ use std::{
 use tidings_core::{
     Acker, Call, Completion, Deadline, Delivery, Error, ErrorKind, Result, Settlement,
     acker::Settle,
-    topology::Topology,
+    topology::{Difference, Thing, Topology},
     transport::{
         BoxFuture, Capabilities, Capability, Publisher, QueueStatus, Subscriber, Subscription,
         Transport,
@@ -42,6 +43,8 @@ struct Stored {
     consumers: u32,
     wakers: Vec<Waker>,
     durable: bool,
+    /// The connection that it belongs to and goes with.
+    exclusive: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,6 +99,25 @@ impl State {
                 format!("queue `{name}` does not exist"),
             )
         })
+    }
+
+    /// A queue for somebody who wants to receive from it.
+    fn open_queue(&mut self, connection: u64, name: &str) -> Result<&mut Stored> {
+        let queue = self.queue(name)?;
+        if queue.exclusive.is_some_and(|owner| owner != connection) {
+            let context = format!("queue `{name}` belongs to another connection");
+            return Err(Error::new(ErrorKind::Denied, context));
+        }
+        Ok(queue)
+    }
+
+    fn close(&mut self, connection: u64) {
+        self.closed.insert(connection);
+        for queue in self.queues.values_mut() {
+            queue.give_back_all(|owner| owner.connection == connection);
+        }
+        self.queues
+            .retain(|_, queue| queue.exclusive != Some(connection));
     }
 
     fn publish(&mut self, connection: u64, call: Call) -> Result<()> {
@@ -183,6 +205,7 @@ impl Transport for Reference {
         Capabilities::of(&[
             Capability::Durable,
             Capability::CompetingConsumers,
+            Capability::ExclusiveQueues,
             Capability::Ordered,
             Capability::UnroutableDetection,
         ])
@@ -193,11 +216,25 @@ impl Transport for Reference {
             topology.validate()?;
             for queue in &topology.queues {
                 let entry = state.queues.entry(Arc::clone(&queue.name));
-                entry.or_default().durable = queue.durable;
+                let stored = entry.or_default();
+                stored.durable = queue.durable;
+                stored.exclusive = queue.exclusive.then_some(self.connection);
             }
             Ok(())
         });
         Box::pin(async { declared })
+    }
+
+    fn compare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<Vec<Difference>>> {
+        let compared = self.with(|state| {
+            topology.validate()?;
+            let wanted = topology.queues.iter();
+            let missing = wanted.filter(|queue| !state.queues.contains_key(&queue.name));
+            Ok(missing
+                .map(|queue| Difference::Missing(Thing::Queue(Arc::clone(&queue.name))))
+                .collect())
+        });
+        Box::pin(async { compared })
     }
 
     fn delete<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>> {
@@ -223,7 +260,7 @@ impl Transport for Reference {
     fn subscribe(&self, to: Subscription) -> BoxFuture<'_, Result<Box<dyn Subscriber>>> {
         Box::pin(async move {
             let owner = self.with(|state| {
-                state.queue(&to.queue)?.consumers += 1;
+                state.open_queue(self.connection, &to.queue)?.consumers += 1;
                 Ok(Owner {
                     connection: self.connection,
                     subscriber: state.number(),
@@ -262,11 +299,7 @@ impl Transport for Reference {
     }
 
     fn close(&self, _: Deadline) -> BoxFuture<'_, Result<()>> {
-        let mut state = self.hub.lock();
-        state.closed.insert(self.connection);
-        for queue in state.queues.values_mut() {
-            queue.give_back_all(|owner| owner.connection == self.connection);
-        }
+        self.hub.lock().close(self.connection);
         Box::pin(async { Ok(()) })
     }
 }
