@@ -9,9 +9,9 @@ use tidings_core::{
     clock::Clock,
     codec::Format,
     convention::{Attachment, Convention, Failed, Interest, Opened, Outgoing, Plan},
-    error::Result,
+    error::{Error, Result},
     retry_policy::RetryPolicy,
-    topology::Topology,
+    topology::{Difference, Topology},
 };
 
 use crate::{
@@ -146,6 +146,14 @@ impl Convention for Domain {
             topology,
             retry: retry.clone(),
         })
+    }
+
+    fn additions(&self, attachment: &Attachment) -> Topology {
+        self.waiting_places(&attachment.queue, &attachment.retry)
+    }
+
+    fn explain(&self, refused: Error, differences: &[Difference]) -> Error {
+        self.advise(refused, differences)
     }
 
     fn held_back(&self, call: &Call, now: Timestamp) -> Option<Duration> {

@@ -21,8 +21,10 @@
 #![doc = include_str!("docs.md")]
 
 mod builder;
+mod configurer;
 mod desk;
 mod domain;
+mod environment;
 mod glob;
 mod host;
 mod message;
@@ -31,11 +33,14 @@ mod place;
 mod queue_config;
 mod recover;
 mod redrive;
+mod refusal;
 mod topology;
 
 pub use crate::{
     builder::DomainBuilder,
+    configurer::{ClearBefore, Cleared, Configurer},
     domain::Domain,
+    environment::Environment,
     message::{DEEPEST, format, format_time, parse_time},
     queue_config::{DEFAULT_RETRY_TTL, QueueConfig, QueueRule, WIRE_MAIN_TTL},
     recover::{BAD_COUNT, FATAL, MAX_RETRIES, redelivery_count},

@@ -30,32 +30,52 @@ impl Domain {
     pub fn clear_subscribers(&self, attachments: &[Attachment]) -> Topology {
         let mut queues = Topology::new();
         for attachment in attachments {
-            let mut topology = attachment.topology.clone();
-            topology.exchanges.clear();
-            topology.bindings.clear();
-            topology.queues.retain(|queue| !is_of_store(&queue.name));
-            queues.merge(topology);
+            let waiting = self.waiting_places(&attachment.queue, &attachment.retry);
+            queues.queues.extend(waiting.queues);
+            if is_by_name(&attachment.interest) {
+                continue;
+            }
+            queues.queues.extend(attachment.topology.queues.clone());
+            // Made by whoever handles these dead letters, which need not be one of these subscribers.
+            let dead = names::dead_letter(&attachment.queue);
+            queues.queues.push(self.pause_queue(Place::of(&dead)));
         }
-        queues
+        queues.queues.retain(|queue| !is_of_store(&queue.name));
+        let mut unique = Topology::new();
+        unique.merge(queues);
+        unique
     }
 
     /// Everything of these subscribers, of this service **and of the store**, messages included.
     ///
     /// This is what existing systems call clear. The store belongs to all services of the organization: deleting it
-    /// deletes what the others have stored.
+    /// deletes what the others have stored. [`Configurer`](crate::Configurer) does it with more care.
     #[must_use]
     pub fn clear(&self, attachments: &[Attachment]) -> Topology {
-        let mut all = self.base_topology();
-        all.bindings.clear();
+        let mut all = Self::exchanges(self.names());
         all.merge(self.clear_subscribers(attachments));
-        for attachment in attachments {
-            for queue in &attachment.topology.queues {
-                if is_of_store(&queue.name) && !all.queues.contains(queue) {
-                    all.queues.push(queue.clone());
-                }
-            }
-        }
+        all.merge(self.clear_store(attachments));
         all
+    }
+
+    /// The store with the messages in it, and what failures of these subscribers have added beside it.
+    pub(crate) fn clear_store(&self, attachments: &[Attachment]) -> Topology {
+        if !self.has_store() {
+            return Topology::new();
+        }
+        let mut store = self.store();
+        store.bindings.clear();
+        store
+            .queues
+            .push(self.pause_queue(Place::of(DEAD_LETTER_STORE)));
+        for attachment in attachments {
+            let waiting = self
+                .waiting_places(&attachment.queue, &attachment.retry)
+                .queues;
+            let of_store = waiting.into_iter().filter(|queue| is_of_store(&queue.name));
+            store.merge(of_store.fold(Topology::new(), Topology::queue));
+        }
+        store
     }
 
     /// Exchanges and the store: what exists whether or not anybody subscribes.
@@ -95,13 +115,19 @@ impl Domain {
                 )));
             }
         };
-        let place = Place::of(&queue);
-        if place.dead {
-            topology.merge(Topology::new().queue(self.pause_queue(place)));
-        } else {
-            topology.merge(self.steps(place, retry));
-        }
+        topology.merge(self.waiting_places(&queue, retry));
         Ok((queue, topology))
+    }
+
+    /// The queues beside this one that only we know: those in which its messages wait for the steps of a policy, or
+    /// dead letters after their handler has failed.
+    pub(crate) fn waiting_places(&self, queue: &str, retry: &RetryPolicy) -> Topology {
+        let place = Place::of(queue);
+        if place.dead {
+            Topology::new().queue(self.pause_queue(place))
+        } else {
+            self.steps(place, retry)
+        }
     }
 
     fn exchanges(names: &Names) -> Topology {
@@ -231,7 +257,7 @@ impl Domain {
         ))
     }
 
-    fn store(&self) -> Topology {
+    pub(crate) fn store(&self) -> Topology {
         let names = self.names();
         let (main, retry, dead) = (
             &names.exchange,
@@ -270,6 +296,15 @@ impl Domain {
                 DEAD_LETTER_STORE,
                 DEAD_LETTER_STORE,
             )
+    }
+}
+
+/// Whether it asks for a queue that somebody else has made.
+fn is_by_name(interest: &Interest) -> bool {
+    match interest {
+        Interest::Queue { .. } => true,
+        Interest::DeadLetters(of) => is_by_name(of),
+        _ => false,
     }
 }
 

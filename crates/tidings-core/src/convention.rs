@@ -11,8 +11,12 @@ use serde_json::{Map, Value};
 
 pub use crate::metadata::Opened;
 use crate::{
-    Call, Envelope, Error, Kind, Settlement, codec::Format, contract::ContractInfo, error::Result,
-    retry_policy::RetryPolicy, topology::Topology,
+    Call, Envelope, Error, Kind, Settlement,
+    codec::Format,
+    contract::ContractInfo,
+    error::Result,
+    retry_policy::RetryPolicy,
+    topology::{Difference, Topology},
 };
 
 /// Names, topology, wire shape and failure algorithm of one family of messages.
@@ -51,6 +55,20 @@ pub trait Convention: fmt::Debug + Send + Sync + 'static {
         interest: &Interest,
         retry: &RetryPolicy,
     ) -> Result<Attachment>;
+
+    /// What of an attachment's topology only this convention knows, so that nobody else who declares the queues of
+    /// this wire declares it. It exists also where the rest is left to others.
+    fn additions(&self, attachment: &Attachment) -> Topology {
+        let _ = attachment;
+        Topology::new()
+    }
+
+    /// Says of a refused declaration what to do about these differences, in the words of this convention's settings.
+    #[must_use]
+    fn explain(&self, refused: Error, differences: &[Difference]) -> Error {
+        let _ = differences;
+        refused
+    }
 
     /// How long this delivery must still wait although it has arrived: it was deferred for longer than its
     /// detour lasted. The runtime then fails it with [`Outcome::Defer`](crate::Outcome::Defer) of this length and does not call the

@@ -35,7 +35,7 @@ mod recovery;
 #[doc(inline)]
 pub use crate::{
     catch_panic::{CatchPanic, CatchPanicLayer},
-    chaos::{Chaos, ChaosConfig, ChaosLayer, PublishChaos},
+    chaos::{Chaos, ChaosConfig, ChaosLayer, ChaoticPublisher, PublishChaos},
     concurrency::{Concurrency, ConcurrencyLayer},
     dead_letter::{DeadLetter, DeadLetterLayer},
     forward::Recovering,

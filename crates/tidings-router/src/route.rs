@@ -16,11 +16,15 @@ use tidings_core::{
     extract::Scope,
 };
 use tower_service::Service;
+use tracing::Span;
 
 use crate::{
     handler::{ErasedHandler, Handling},
     subscriber::Options,
 };
+
+/// The field of the span of a handling that holds the message's identity.
+const MESSAGE_ID: &str = "messaging.message.id";
 
 /// One handler with its interest, its policy and its state, before it knows its convention.
 pub struct Route {
@@ -116,6 +120,10 @@ impl RouteService {
             return Err(too_early(wait));
         }
         let opened = self.convention.open(&call.envelope, &self.attachment)?;
+        // Whoever made the span saw the envelope only, and some conventions keep the identity inside it.
+        if call.envelope.properties.message_id().is_none() {
+            Span::current().record(MESSAGE_ID, &*opened.id);
+        }
         self.bound.handle(call, &opened, self)
     }
 }

@@ -10,7 +10,6 @@ use tidings_core::{
     error::Result,
     extensions::Extensions,
     tasks::Tasks,
-    topology::Topology,
     transport::{Capability, Publisher, Subscription, Transport},
 };
 use tidings_layers::{ChaosLayer, ConcurrencyLayer, Recovery, RetryConfig};
@@ -20,6 +19,7 @@ use tower_service::Service;
 
 use crate::{
     control::{self, Handle},
+    declaring,
     intake::{Intake, Source},
     order::Order,
     server::{
@@ -96,6 +96,14 @@ impl<L> ServerBuilder<L> {
         self
     }
 
+    /// Lets the broker hand out this many messages of each queue before they are settled, unless a subscriber says
+    /// otherwise; twice the concurrency unless set, eight times that where there is an order per key.
+    #[must_use]
+    pub fn prefetch(mut self, prefetch: u16) -> Self {
+        self.policy.prefetch = Some(prefetch.max(1));
+        self
+    }
+
     /// Runs at most this many handlers at a time in all subscriptions together; unlimited unless set.
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
@@ -138,7 +146,10 @@ impl<L> ServerBuilder<L> {
         self
     }
 
-    /// Declares nothing: exchanges and queues are somebody else's business and must exist.
+    /// Leaves exchanges and queues to somebody else: they must exist. What is missing of them is logged as a warning.
+    ///
+    /// Only what nobody else knows is still declared, if it does not exist: the queues in which messages wait for
+    /// the steps of a retry policy, and those in which dead letters wait after their handler has failed.
     #[must_use]
     pub fn without_declaring(mut self) -> Self {
         self.declares = false;
@@ -215,17 +226,17 @@ impl<L> ServerBuilder<L> {
         Ok(running)
     }
 
-    /// Makes what the routes need exist, unless that is somebody else's business.
+    /// Makes what the routes need exist, as far as that is not somebody else's business.
     async fn declare(&self, mut routes: Attached) -> Result<Attached> {
+        let (transport, convention) = (&*self.transport, &*self.convention);
         if self.declares {
-            self.transport
-                .declare(&plan::topology(&routes, &*self.convention))
-                .await?;
+            declaring::everything(transport, convention, &routes).await?;
             return Ok(routes);
         }
+        declaring::additions(transport, convention, &routes).await?;
         for (_, attachment) in &mut routes {
             let undeclared = Attachment {
-                topology: Topology::new(),
+                topology: convention.additions(attachment),
                 ..Attachment::clone(attachment)
             };
             *attachment = Arc::new(undeclared);

@@ -7,6 +7,7 @@
 mod backoff;
 mod builder;
 mod control;
+mod declaring;
 mod health;
 mod intake;
 mod order;

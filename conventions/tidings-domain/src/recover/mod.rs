@@ -64,13 +64,14 @@ impl Domain {
     pub(crate) fn plan(&self, failed: &Failed<'_>) -> Plan {
         let place = Place::of(&failed.attachment.queue);
         match failed.attachment.retry.outcome(failed.error) {
+            Outcome::Defer(delay) => self.defer(failed, place, delay.max(SHORTEST_DEFERRAL)),
+            // There is nowhere further to go, and going nowhere at once would be a hot loop. Nobody else waits for a
+            // dead letter, so one that is given back waits as well.
+            _ if place.dead => self.defer(failed, place, place.dead_letter_pause(self.queues())),
             Outcome::Requeue => Plan::Settle {
                 settlement: Settlement::Nack { delay: None },
                 fate: Fate::Requeued,
             },
-            Outcome::Defer(delay) => self.defer(failed, place, delay.max(SHORTEST_DEFERRAL)),
-            // There is nowhere further to go, and going nowhere at once would be a hot loop.
-            _ if place.dead => self.defer(failed, place, place.dead_letter_pause(self.queues())),
             Outcome::Fatal => self.dead_letter(failed, place, fatal_reason(failed.error.kind())),
             _ => self.retry(failed, place),
         }

@@ -19,5 +19,6 @@ mod policy;
 mod properties;
 mod queue_config;
 mod redrive;
+mod refusal;
 mod routing;
 mod topology;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tidings_core::{
-    Address, Error, ErrorKind, Headers, Outcome, Settlement,
-    convention::{Convention, Failed, Fate, Interest, Plan},
+    Address, Call, Error, ErrorKind, Headers, Outcome, Settlement,
+    convention::{Attachment, Convention, Failed, Fate, Interest, Plan},
     headers,
     retry_policy::RetryPolicy,
 };
@@ -87,14 +87,52 @@ fn the_policy_decides_by_class() {
 
 #[test]
 fn requeues_untouched() {
-    let attachment = attach(&dead_letters(), &RetryPolicy::default());
-    let error = ordinary_failure().with_outcome(Outcome::Requeue);
-    match recover(&attachment, &call(RK, Headers::new()), &error) {
-        Plan::Settle { settlement, fate } => {
-            assert_eq!(settlement, Settlement::Nack { delay: None });
-            assert_eq!(fate, Fate::Requeued);
+    for interest in [main_queue(), Interest::All] {
+        let attachment = attach(&interest, &RetryPolicy::default());
+        let error = ordinary_failure().with_outcome(Outcome::Requeue);
+        match recover(&attachment, &call(RK, Headers::new()), &error) {
+            Plan::Settle { settlement, fate } => {
+                assert_eq!(settlement, Settlement::Nack { delay: None });
+                assert_eq!(fate, Fate::Requeued);
+            }
+            other @ Plan::Forward { .. } => panic!("{other:?}"),
         }
-        other @ Plan::Forward { .. } => panic!("{other:?}"),
+    }
+}
+
+/// Nobody else waits for it, so giving it back at once would only be a loop.
+#[test]
+fn a_dead_letter_that_is_given_back_waits_as_one_that_failed() {
+    let pause = Duration::from_secs(5);
+    let attachment = attach(&dead_letters(), &RetryPolicy::default());
+    let dead = call(RK, Headers::new().with(headers::REDELIVERY_COUNT, 6));
+    for outcome in [Outcome::Requeue, Outcome::Retry, Outcome::Fatal] {
+        let error = ordinary_failure().with_outcome(outcome);
+        let (copy, fate) = forwarded(recover(&attachment, &dead, &error));
+        let waiting = format!("retry.dead_letter.{Q}");
+        assert_eq!(copy.address, Address::queue(waiting), "{outcome:?}");
+        assert_eq!(fate, Fate::Deferred { delay: Some(pause) });
+        let count = copy.envelope.headers.int(headers::REDELIVERY_COUNT);
+        assert_eq!(count, Some(6), "nothing is counted");
+        assert_eq!(nacked_dead(&attachment, &dead, &error), pause);
+    }
+}
+
+/// The delay of the nack on a transport that can delay one.
+fn nacked_dead(attachment: &Attachment, dead: &Call, error: &Error) -> Duration {
+    let failed = Failed {
+        attachment,
+        call: dead,
+        error,
+        delayed_nack: true,
+        now: now(),
+    };
+    match domain().recover(&failed) {
+        Plan::Settle {
+            settlement: Settlement::Nack { delay: Some(delay) },
+            ..
+        } => delay,
+        other => panic!("{other:?}"),
     }
 }
 

@@ -169,16 +169,74 @@ fn clears_subscribers_or_everything() {
             .collect()
     };
 
+    // Whoever handles dead letters has made these, and need not be one of the subscribers.
+    let mains = attachments.iter().filter(|it| &*it.queue != "store");
+    let pauses = mains.map(|it| format!("retry.dead_letter.{}", it.queue));
+    let of_subscribers: BTreeSet<_> = names(&declared)
+        .into_iter()
+        .filter(|name| !name.ends_with("store"))
+        .chain(pauses)
+        .collect();
+    let of_store = [
+        "store",
+        "retry.store",
+        "dead_letter.store",
+        "retry.dead_letter.store",
+    ];
+
     let all = domain.clear(&attachments);
-    assert_eq!(names(&all), names(&declared));
+    let everything = of_store.map(str::to_owned).into_iter();
+    let everything: BTreeSet<_> = everything.chain(of_subscribers.clone()).collect();
+    assert_eq!(names(&all), everything);
     assert_eq!(all.exchanges.len(), declared.exchanges.len());
 
     let subscribers = domain.clear_subscribers(&attachments);
     assert!(subscribers.exchanges.is_empty() && subscribers.bindings.is_empty());
-    let stored = ["store", "retry.store", "dead_letter.store"].map(str::to_owned);
-    let expected: BTreeSet<_> = names(&declared)
-        .into_iter()
-        .filter(|name| !stored.contains(name))
-        .collect();
-    assert_eq!(names(&subscribers), expected);
+    assert_eq!(names(&subscribers), of_subscribers);
+}
+
+#[test]
+fn clearing_leaves_what_is_somebody_elses() {
+    let domain = Domain::new("acme", "shop").unwrap();
+    let theirs = Interest::Queue {
+        name: "acme.billing.1.event.invoice_issued.mail".into(),
+        kind: None,
+    };
+    let retry = RetryPolicy::new(2).with_steps([std::time::Duration::from_secs(1)]);
+    let attachment = domain.attach("helper", &theirs, &retry).unwrap();
+    let cleared = domain.clear_subscribers(&[attachment]).queues;
+    let names: Vec<_> = cleared.iter().map(|queue| &*queue.name).collect();
+    assert_eq!(
+        names,
+        ["retry.acme.billing.1.event.invoice_issued.mail.1000"]
+    );
+}
+
+#[test]
+fn additions_are_what_no_other_system_declares() {
+    let domain = Domain::new("acme", "shop").unwrap();
+    let interest = Interest::Named {
+        name: "order.placed".into(),
+        version: 1,
+        kind: Kind::Event,
+    };
+    let check = |interest: &Interest, retry: &RetryPolicy, expected: &[&str]| {
+        let attachment = domain.attach("bill", interest, retry).unwrap();
+        let added = domain.additions(&attachment);
+        assert!(added.exchanges.is_empty() && added.bindings.is_empty());
+        let names: Vec<_> = added.queues.iter().map(|queue| &*queue.name).collect();
+        assert_eq!(names, expected);
+        for queue in &added.queues {
+            assert!(attachment.topology.queues.contains(queue), "{}", queue.name);
+        }
+    };
+    let stepped = RetryPolicy::new(2).with_steps([std::time::Duration::from_secs(1)]);
+    let plain = RetryPolicy::default();
+    let step = "retry.acme.shop.1.event.order_placed.bill.1000";
+    let pause = "retry.dead_letter.acme.shop.1.event.order_placed.bill";
+    let dead = Interest::DeadLetters(Box::new(interest.clone()));
+    check(&interest, &plain, &[]);
+    check(&interest, &stepped, &[step]);
+    check(&dead, &plain, &[pause]);
+    check(&Interest::All, &stepped, &["retry.store.1000"]);
 }

@@ -29,6 +29,6 @@ mod service;
 pub use self::{
     config::ChaosConfig,
     layer::ChaosLayer,
-    publish::PublishChaos,
+    publish::{ChaoticPublisher, PublishChaos},
     service::{Chaos, ChaosFuture},
 };

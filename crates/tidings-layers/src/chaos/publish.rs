@@ -1,20 +1,30 @@
 //! Makes publishes fail on purpose.
 
-use tidings_core::{Error, ErrorKind, error::Result};
+use std::sync::Arc;
+
+use tidings_core::{Call, Completion, Error, ErrorKind, error::Result, transport::Publisher};
 
 use super::config::{check_probability, probability, variable};
 use crate::chance::Chance;
 
 const PUBLICATION: &str = "PETISCO_CHAOS_PERCENTAGE_INVALID_MESSAGE_PUBLICATION";
 
-/// The probability with which a publish fails before it reaches the transport. A publisher asks it before each.
+/// The probability with which a publish fails before it reaches the transport.
+///
+/// Put it around the transport's publisher, inside a fallback if there is one, so that what it fails goes there as if
+/// the broker were away. Copies of failed messages are struck as well: then the message stays in its queue and
+/// comes again.
 ///
 /// ```
+/// use std::sync::Arc;
+/// use tidings_core::transport::Publisher;
 /// use tidings_layers::PublishChaos;
 ///
+/// # fn example(publisher: Arc<dyn Publisher>) -> tidings_core::Result<()> {
 /// let chaos = PublishChaos::from_env()?; // Not set: off.
-/// chaos.strike()?;
-/// # Ok::<(), tidings_core::Error>(())
+/// let chaotic = chaos.around(publisher);
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct PublishChaos {
@@ -43,6 +53,14 @@ impl PublishChaos {
         Self::new(probability(PUBLICATION, variable)?)
     }
 
+    /// A publisher that fails as often as configured, and else publishes through this one.
+    pub fn around(&self, publisher: Arc<dyn Publisher>) -> ChaoticPublisher {
+        ChaoticPublisher {
+            chaos: self.clone(),
+            publisher,
+        }
+    }
+
     /// Fails as often as configured.
     ///
     /// # Errors
@@ -54,5 +72,22 @@ impl PublishChaos {
             return Err(Error::new(ErrorKind::Unavailable, context));
         }
         Ok(())
+    }
+}
+
+/// A publisher that fails on purpose: see [`PublishChaos::around`].
+#[derive(Clone, Debug)]
+#[must_use = "messages must be published through it"]
+pub struct ChaoticPublisher {
+    chaos: PublishChaos,
+    publisher: Arc<dyn Publisher>,
+}
+
+impl Publisher for ChaoticPublisher {
+    fn publish(&self, call: Call) -> Completion {
+        match self.chaos.strike() {
+            Ok(()) => self.publisher.publish(call),
+            Err(error) => Completion::ready(Err(error)),
+        }
     }
 }
