@@ -15,6 +15,8 @@ mod envelope;
 mod error;
 mod management;
 mod notation;
+mod publisher;
+mod publishing;
 mod secret;
 mod url;
 

@@ -1,0 +1,194 @@
+//! One publish, from the moment it is handed over until its answer is known.
+
+use std::{
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tidings_core::{Result, call::Message};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
+
+use super::{
+    line::Verdict,
+    refusal::{nacked, unroutable},
+};
+
+/// What a publisher hands to the publish task.
+pub(super) struct Handed {
+    pub(super) message: Arc<Message>,
+    pub(super) mandatory: bool,
+    pub(super) answer: oneshot::Sender<Result<()>>,
+}
+
+/// A publish that the publish task is responsible for.
+pub(super) struct Job {
+    /// Counts up in the order in which jobs were handed over, which is the order in which they are sent.
+    pub(super) number: u64,
+    pub(super) since: Instant,
+    pub(super) message: Arc<Message>,
+    pub(super) mandatory: bool,
+    /// Whether it was ever sent, so that nobody can tell whether the broker has it.
+    pub(super) was_sent: bool,
+    /// Whether it may be the one that the broker closed a channel for. It is sent alone, then.
+    pub(super) is_suspect: bool,
+    /// Whether the broker has returned it.
+    pub(super) is_returned: bool,
+    /// `None` once it was answered. A job that is answered early stays, because its confirm may carry the returned
+    /// message of another.
+    answer: Option<oneshot::Sender<Result<()>>>,
+}
+
+impl Job {
+    pub(super) fn new(number: u64, since: Instant, handed: Handed) -> Self {
+        Self {
+            number,
+            since,
+            message: handed.message,
+            mandatory: handed.mandatory,
+            was_sent: false,
+            is_suspect: false,
+            is_returned: false,
+            answer: Some(handed.answer),
+        }
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        self.answer.is_none()
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.message.envelope.payload.len()
+    }
+
+    /// Tells the publisher; only the first answer counts.
+    pub(super) fn answer(&mut self, result: Result<()>, shared: &Shared) {
+        if let Some(answer) = self.answer.take() {
+            // Before the answer: whoever has it may count at once.
+            shared.leave();
+            // Nobody has to wait for it.
+            let _heard = answer.send(result).is_ok();
+        }
+    }
+
+    /// Tells the publisher what the broker said; gives the job back if the broker said nothing.
+    pub(super) fn settle(mut self, verdict: Verdict, shared: &Shared) -> Option<Self> {
+        let address = &self.message.address;
+        let result = match verdict {
+            _ if self.is_returned => Err(unroutable(address)),
+            Verdict::Confirmed(_) => Ok(()),
+            Verdict::Nacked(_) => Err(nacked(address)),
+            Verdict::Unwritable(error) => Err(error),
+            Verdict::Lost(_) => return Some(self),
+        };
+        self.answer(result, shared);
+        None
+    }
+}
+
+/// What the publish task and its handles have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Publishes handed over and not answered.
+    pending: AtomicUsize,
+    is_closing: AtomicBool,
+    /// When the oldest unanswered publish was handed over, in milliseconds since `start` and one; 0 for none.
+    oldest: AtomicU64,
+    start: Instant,
+    left: Notify,
+}
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        Self {
+            pending: AtomicUsize::new(0),
+            is_closing: AtomicBool::new(false),
+            oldest: AtomicU64::new(0),
+            start: Instant::now(),
+            left: Notify::new(),
+        }
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.pending.load(Ordering::SeqCst)
+    }
+
+    /// Counts one more; false, and nothing counted, if there are `limit` already.
+    pub(super) fn enter(&self, limit: usize) -> bool {
+        if self.pending.fetch_add(1, Ordering::SeqCst) < limit {
+            return true;
+        }
+        self.leave();
+        false
+    }
+
+    pub(super) fn leave(&self) {
+        let before = self.pending.fetch_sub(1, Ordering::SeqCst);
+        if before == 1 && self.is_closing() {
+            self.left.notify_waiters();
+        }
+    }
+
+    /// Takes no more. Whoever has entered before is counted.
+    pub(super) fn close(&self) {
+        self.is_closing.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::SeqCst)
+    }
+
+    /// Nobody will answer any more.
+    pub(super) fn end(&self) {
+        self.close();
+        self.pending.store(0, Ordering::SeqCst);
+        self.left.notify_waiters();
+    }
+
+    /// Resolves when nothing is pending. Only after [`close`](Self::close).
+    pub(super) async fn empty(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.pending() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    pub(super) fn set_oldest(&self, since: Option<Instant>) {
+        let millis = |since: Instant| {
+            let millis = since.saturating_duration_since(self.start).as_millis();
+            u64::try_from(millis).unwrap_or(u64::MAX - 1) + 1
+        };
+        self.oldest
+            .store(since.map_or(0, millis), Ordering::Relaxed);
+    }
+
+    /// How long the oldest unanswered publish has been waiting, as seen at the last look.
+    pub(super) fn age(&self) -> Option<Duration> {
+        let since = self.oldest.load(Ordering::Relaxed).checked_sub(1)?;
+        let since = self.start + Duration::from_millis(since);
+        (self.pending() > 0).then(|| since.elapsed())
+    }
+}
+
+/// Moves what has waited for longer than `patience` out of a list that is in order of age.
+pub(super) fn expired(
+    jobs: &mut std::collections::VecDeque<Job>,
+    now: Instant,
+    patience: Duration,
+) -> Vec<Job> {
+    let count = jobs
+        .iter()
+        .take_while(|job| now.saturating_duration_since(job.since) >= patience)
+        .count();
+    let rest = jobs.split_off(count);
+    mem::replace(jobs, rest).into()
+}

@@ -1,0 +1,212 @@
+//! Publishing: every publish is kept until the broker has confirmed it, and published again when a connection dies first.
+//!
+//! [`Publishing`] is a handle; `engine` is the task behind it. A publish travels from the handle through a queue into the
+//! task (`job`), onto a channel (`flight`, `window`), and its answer back. `refusal` finds out whose fault it was when the
+//! broker closes the channel, and `quarantine` keeps exchanges apart that it has refused.
+//!
+//! # Guarantees
+//! Publishes of one task are sent in the order of the calls, and sent again in that order after a reconnect. Only those to an
+//! exchange that the broker has refused wait aside until it takes one, and may be overtaken by those to other exchanges.
+
+mod amqp;
+mod engine;
+mod flight;
+mod job;
+mod line;
+mod quarantine;
+mod refusal;
+mod window;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use lapin::Channel;
+use tidings_core::{Call, Completion, Deadline, Error, Result};
+use tokio::sync::{mpsc, oneshot};
+
+use self::{
+    amqp::{Given, Outbound},
+    engine::Engine,
+    job::{Handed, Shared},
+    line::Source,
+};
+use crate::{
+    config::RabbitMqConfig,
+    connection::{Generation, Reactor, Supervised},
+    error,
+};
+
+/// How many publishes may wait for their answer at a time.
+const LIMIT: usize = 65_536;
+
+/// What is said if the task ends without an answer, which only happens when its thread is gone.
+const LOST: &str = "the RabbitMQ transport ended before it knew whether the publish arrived: open it again, then publish again if that does no harm";
+
+/// How long everything may take. Tests shorten it.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    /// How long a publish may wait for its answer.
+    confirm: Duration,
+    /// How long the broker may confirm nothing while something is on its way.
+    watchdog: Duration,
+    /// How much longer for each mebibyte that is on its way.
+    per_mebibyte: Duration,
+    /// How long after the death of a channel answers are waited for that were given before.
+    grace: Duration,
+    /// The pause between two publishes to an exchange that the broker has refused.
+    pause: Duration,
+    /// How often the task looks at the clock while something waits.
+    tick: Duration,
+}
+
+impl Times {
+    const fn new(confirm: Duration) -> Self {
+        Self {
+            confirm,
+            watchdog: Duration::from_secs(10),
+            per_mebibyte: Duration::from_secs(1),
+            grace: Duration::from_secs(1),
+            pause: Duration::from_millis(50),
+            tick: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A handle on the publish task. The task ends when the last one is dropped and everything handed over is answered.
+#[derive(Clone)]
+pub(crate) struct Publishing {
+    handed: mpsc::UnboundedSender<Handed>,
+    shared: Arc<Shared>,
+    limit: usize,
+    watchdog: Duration,
+    ended: fn() -> Error,
+}
+
+impl Publishing {
+    /// Publishes over a supervised connection, for as long as that is kept up.
+    pub(crate) fn start(
+        connection: Supervised,
+        config: &RabbitMqConfig,
+        reactor: &Reactor,
+    ) -> Self {
+        let source = Outbound(connection);
+        Self::over_source(source, config, reactor, error::closed)
+    }
+
+    /// Publishes over one channel, which somebody consumes on. Nothing is published again on another: when the channel is
+    /// gone, what is on its way fails with `Unconfirmed`, and everything later with `Closed`.
+    ///
+    /// # Errors
+    /// If the channel is dead already.
+    pub(crate) async fn over(
+        channel: Channel,
+        generation: Generation,
+        config: &RabbitMqConfig,
+        reactor: &Reactor,
+    ) -> Result<Self> {
+        let source = Given::prepare(channel, generation).await?;
+        Ok(Self::over_source(
+            source,
+            config,
+            reactor,
+            amqp::inbox_ended,
+        ))
+    }
+
+    fn over_source(
+        source: impl Source,
+        config: &RabbitMqConfig,
+        reactor: &Reactor,
+        ended: fn() -> Error,
+    ) -> Self {
+        let times = Times::new(config.confirm_timeout);
+        let (publishing, engine) = Self::prepare(source, times, config.window, LIMIT, ended);
+        reactor.spawn("RabbitMQ publishing", engine);
+        publishing
+    }
+
+    /// The handle, and the task to be run.
+    fn prepare<S: Source>(
+        source: S,
+        times: Times,
+        window: usize,
+        limit: usize,
+        ended: fn() -> Error,
+    ) -> (Self, impl Future<Output = ()> + Send + use<S>) {
+        let (handed, received) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::new());
+        let publishing = Self {
+            handed,
+            shared: Arc::clone(&shared),
+            limit,
+            watchdog: times.watchdog,
+            ended,
+        };
+        let task = async move {
+            Engine::new(source, received, shared, times, window)
+                .run()
+                .await;
+        };
+        (publishing, task)
+    }
+
+    /// Hands a call over. The completion knows what became of it.
+    pub(crate) fn publish(&self, call: Call) -> Completion {
+        match self.hand_over(call) {
+            Ok(answer) => Completion::waiting(answer, LOST),
+            Err(error) => Completion::ready(Err(error)),
+        }
+    }
+
+    fn hand_over(&self, call: Call) -> Result<oneshot::Receiver<Result<()>>> {
+        if let Some(error) = refusal::impossible(&call) {
+            return Err(error);
+        }
+        if !self.shared.enter(self.limit) {
+            return Err(refusal::crowded(self.limit));
+        }
+        let (answer, answered) = oneshot::channel();
+        let mandatory = call.mandatory;
+        let message = call.into_message();
+        let handed = Handed {
+            message,
+            mandatory,
+            answer,
+        };
+        if self.shared.is_closing() || self.handed.send(handed).is_err() {
+            self.shared.leave();
+            return Err((self.ended)());
+        }
+        Ok(answered)
+    }
+
+    /// What keeps publishes from being confirmed, although the connection seems to be up.
+    pub(crate) fn impairment(&self) -> Option<String> {
+        let age = self.shared.age().filter(|age| *age >= self.watchdog)?;
+        let pending = self.shared.pending();
+        let seconds = age.as_secs();
+        Some(format!(
+            "{pending} publishes are not confirmed by RabbitMQ, the oldest for {seconds} s"
+        ))
+    }
+
+    /// Takes no more publishes, and waits for the answers to those under way.
+    ///
+    /// # Errors
+    /// [`Timeout`](tidings_core::ErrorKind::Timeout) if some are left at the deadline; they are still under way.
+    pub(crate) async fn drain(&self, deadline: Deadline) -> Result<()> {
+        self.shared.close();
+        tokio::select! {
+            // Cancel-safe: both only look.
+            () = self.shared.empty() => Ok(()),
+            () = deadline.passed() => Err(refusal::drained(self.shared.pending())),
+        }
+    }
+}
+
+impl fmt::Debug for Publishing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publishing")
+            .field("pending", &self.shared.pending())
+            .finish_non_exhaustive()
+    }
+}
