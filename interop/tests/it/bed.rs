@@ -1,7 +1,8 @@
-//! A broker's file in a folder of its own, and the processes that use it.
+//! A folder and a broker for one test, and the processes that use them.
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{
@@ -44,9 +45,28 @@ pub(crate) fn golden(file: &str) -> PathBuf {
         .join(file)
 }
 
-/// A folder, removed at the end.
+/// A folder, removed at the end, and a broker.
 pub(crate) struct Bed {
     folder: PathBuf,
+    broker: Broker,
+}
+
+/// Which broker the processes use.
+enum Broker {
+    /// The embedded one, with a file in the folder.
+    File,
+    /// The virtual host `/` of a node.
+    RabbitMq(SocketAddr),
+}
+
+/// The variables in which both sides find a broker.
+pub(crate) fn rabbitmq(address: SocketAddr) -> [(&'static str, String); 4] {
+    [
+        ("RABBITMQ_HOST", address.ip().to_string()),
+        ("RABBITMQ_PORT", address.port().to_string()),
+        ("RABBITMQ_USER", "guest".to_owned()),
+        ("RABBITMQ_PASSWORD", "guest".to_owned()),
+    ]
 }
 
 /// What a process that has ended left behind.
@@ -58,7 +78,17 @@ pub(crate) struct Ran {
 }
 
 impl Bed {
+    /// With the embedded broker.
     pub(crate) fn new() -> Self {
+        Self::with(Broker::File)
+    }
+
+    /// With the virtual host `/` of a RabbitMQ node.
+    pub(crate) fn on_rabbitmq(address: SocketAddr) -> Self {
+        Self::with(Broker::RabbitMq(address))
+    }
+
+    fn with(broker: Broker) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!(
             "tidings-interop-{}-{}",
@@ -67,15 +97,20 @@ impl Bed {
         );
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).unwrap();
-        Self { folder }
+        Self { folder, broker }
     }
 
-    /// With the topology of the captured subscribers, declared with these options.
+    /// With the embedded broker and the topology of the captured subscribers, declared with these options.
     pub(crate) async fn configured(options: &[&str]) -> Self {
         let bed = Self::new();
-        let arguments = [&["configure"], options].concat();
-        assert_eq!(bed.run(&arguments).await.printed("ok").code, Some(0));
+        bed.configure(options).await;
         bed
+    }
+
+    /// Declares the topology of the captured subscribers.
+    pub(crate) async fn configure(&self, options: &[&str]) {
+        let arguments = [&["configure"], options].concat();
+        assert_eq!(self.run(&arguments).await.printed("ok").code, Some(0));
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
@@ -83,7 +118,10 @@ impl Bed {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("embedded:{}", self.file("broker").display())
+        match &self.broker {
+            Broker::File => format!("embedded:{}", self.file("broker").display()),
+            Broker::RabbitMq(address) => format!("amqp://guest:guest@{address}"),
+        }
     }
 
     /// The program, with nothing but these arguments.
@@ -96,6 +134,11 @@ impl Bed {
             .env_remove("ACC_ORG")
             .env_remove("ACC_SVC")
             .env_remove("RUST_LOG")
+            .env_remove("RABBITMQ_USER")
+            .env_remove("RABBITMQ_PASSWORD")
+            .env_remove("RABBITMQ_HEARTBEAT")
+            // Nobody listens on this port, so no test meets a broker that it has not asked for.
+            .envs([("RABBITMQ_HOST", "127.0.0.1"), ("RABBITMQ_PORT", "1")])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -103,12 +146,14 @@ impl Bed {
         command
     }
 
-    /// The program on this bed's file and the captured subscribers.
+    /// The program on this bed's broker and the captured subscribers.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.bare(arguments);
-        command
-            .args(["--transport", &self.url(), "--subscribers"])
-            .arg(golden("subscribers.json"));
+        command.arg("--subscribers").arg(golden("subscribers.json"));
+        match &self.broker {
+            Broker::File => command.args(["--transport", &self.url()]),
+            Broker::RabbitMq(address) => command.envs(rabbitmq(*address)),
+        };
         command
     }
 
@@ -153,7 +198,7 @@ impl Bed {
         role
     }
 
-    /// This process as one more user of the file.
+    /// This process as one more user of the broker.
     pub(crate) async fn open(&self) -> Arc<dyn Transport> {
         tidings::open(&self.url()).await.unwrap()
     }
@@ -184,7 +229,7 @@ impl Bed {
         taken
     }
 
-    /// How many messages wait in each queue that is not empty.
+    /// How many messages wait in each queue that is not empty. The embedded broker only: others cannot list queues.
     pub(crate) async fn waiting(&self) -> Vec<(String, u64)> {
         let transport = self.open().await;
         let queues = transport.queues(&[]).await.unwrap();

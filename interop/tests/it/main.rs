@@ -9,5 +9,6 @@ mod failing;
 mod petisco;
 mod refusing;
 mod role;
+mod sharing;
 mod topology;
 mod venv;

@@ -16,7 +16,6 @@ use crate::{
     venv,
 };
 
-const PETISCO: &str = "petisco==2.2.3";
 const SEED: &str = "20261121";
 
 /// What ends a run of messages.
@@ -27,10 +26,10 @@ struct Peer(PathBuf);
 
 impl Peer {
     fn new() -> Option<Self> {
-        match venv::python(PETISCO) {
+        match venv::python(venv::PETISCO) {
             Ok(python) => Some(Self(python)),
             Err(why) => {
-                venv::skip(PETISCO, &why);
+                venv::skip(venv::PETISCO, &why);
                 None
             }
         }

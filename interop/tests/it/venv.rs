@@ -1,17 +1,23 @@
 //! A virtual environment with real packages from PyPI, made once and kept under `target/`.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
+/// The petisco on the other side, with its client of RabbitMQ.
+pub(crate) const PETISCO: &str = "petisco[rabbitmq]==2.2.3";
+
 /// The interpreter of an environment with this requirement, or why there is none.
 pub(crate) fn python(requirement: &str) -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join("venv")
-        .join(requirement.replace("==", "-"));
+    let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("venv");
+    let folder = all.join(requirement.replace(['[', ']', '='], "-"));
     let (python, marker) = (folder.join("bin/python"), folder.join("installed"));
+    fs::create_dir_all(&all).map_err(|error| error.to_string())?;
+    // Several test processes may want it, and one makes it. The lock ends with the file.
+    let lock = File::create(folder.with_extension("lock")).map_err(|error| error.to_string())?;
+    lock.lock().map_err(|error| error.to_string())?;
     if fs::read_to_string(&marker).is_ok_and(|installed| installed == requirement) {
         return Ok(python);
     }
