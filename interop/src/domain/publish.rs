@@ -9,8 +9,9 @@ use anyhow::{Context, Result};
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tidings::{Call, Client, Domain, transport::Transport};
+use tidings::{Call, Client, Domain, ErrorKind, transport::Transport};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tracing::warn;
 
 use super::line;
 use crate::{output, stop::Stop};
@@ -33,8 +34,7 @@ pub(crate) async fn run(
     stop: &Stop,
 ) -> Result<ExitCode> {
     let publisher = transport.publisher().await?;
-    // As on this wire, an event that nobody subscribes to is no error.
-    let client = Client::new(Arc::new(domain.clone()), publisher).unroutable_is_fine();
+    let client = Client::new(Arc::new(domain.clone()), publisher);
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut window = FuturesOrdered::new();
     let (mut number, mut reading, mut result) = (0_u64, true, Ok(ExitCode::SUCCESS));
@@ -106,9 +106,13 @@ fn publish(
     let Message { call, published } = message;
     let publishing = client.publish_call(call);
     async move {
-        publishing
-            .await
-            .with_context(|| format!("cannot publish line {number}"))?;
+        match publishing.await {
+            // On this wire a message that nobody subscribes to is no error, but it need not be a secret.
+            Err(error) if error.kind() == ErrorKind::Unroutable => {
+                warn!(line = number, %error, "nobody has received a message");
+            }
+            done => drop(done.with_context(|| format!("cannot publish line {number}"))?),
+        }
         Ok(published)
     }
 }

@@ -2,15 +2,15 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use tidings::{
     Domain, ErrorKind,
-    convention::Convention,
-    domain::{DomainBuilder, names},
-    topology::{Queue, Topology},
-    transport::{QueueStatus, Transport},
+    convention::Attachment,
+    domain::{ClearBefore, Configurer, DomainBuilder},
+    transport::Transport,
 };
+use tracing::warn;
 
 use super::subscribers::SubscriberFile;
 use crate::output;
@@ -49,13 +49,12 @@ pub(crate) async fn configure(
     domain: &Domain,
     subscribers: Option<&SubscriberFile>,
 ) -> Result<ExitCode> {
-    let mut topology = domain.topology();
-    if let Some(subscribers) = subscribers {
-        for attachment in subscribers.attachments(domain)? {
-            topology.merge(attachment.topology);
-        }
-    }
-    transport.declare(&topology).await?;
+    let configurer = Configurer::new(domain, transport);
+    let attachments = attachments(domain, subscribers)?;
+    // Nothing was cleared, so nothing was kept.
+    let _cleared = configurer
+        .configure(&attachments, ClearBefore::NOTHING)
+        .await?;
     output::line("ok")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -68,31 +67,27 @@ pub(crate) async fn clear(
     domain: &Domain,
     subscribers: Option<&SubscriberFile>,
 ) -> Result<ExitCode> {
-    let listed = match transport.queues(&[]).await {
-        Ok(listed) => listed,
-        Err(error) if error.kind() == ErrorKind::Unsupported && subscribers.is_some() => Vec::new(),
-        Err(error) => {
-            return Err(error).context(
-                "cannot tell which queues to delete: name the subscribers, --subscribers FILE",
-            );
-        }
-    };
-    let attachments = subscribers.map_or(Ok(Vec::new()), |file| file.attachments(domain))?;
-    let mut all = domain.clear(&attachments);
-    for queue in listed {
-        if is_of_service(&queue, domain) && all.queues.iter().all(|known| known.name != queue.name)
-        {
-            all.merge(Topology::new().queue(Queue::new(queue.name)));
-        }
+    if let Err(error) = transport.queues(&[]).await
+        && error.kind() == ErrorKind::Unsupported
+    {
+        warn!(
+            "the broker's queues cannot be listed: only those of the subscribers that are named are deleted"
+        );
     }
-    transport.delete(&all).await?;
+    let attachments = attachments(domain, subscribers)?;
+    let cleared = Configurer::new(domain, transport)
+        .clear(&attachments)
+        .await?;
+    if let Some(organization) = cleared.kept_store_of {
+        warn!(
+            organization,
+            "the store belongs to another organization and was left alone"
+        );
+    }
     output::line("ok")?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn is_of_service(queue: &QueueStatus, domain: &Domain) -> bool {
-    // Twice: queues in which failed dead letters wait have both prefixes.
-    names::base(names::base(&queue.name))
-        .strip_prefix(&*domain.names().exchange)
-        .is_some_and(|rest| rest.starts_with('.'))
+fn attachments(domain: &Domain, subscribers: Option<&SubscriberFile>) -> Result<Vec<Attachment>> {
+    subscribers.map_or(Ok(Vec::new()), |file| file.attachments(domain))
 }

@@ -118,4 +118,5 @@ async fn an_event_for_nobody_is_confirmed() {
     let line = r#"{"type": "domain_event", "name": "nobody.cares"}"#;
     let ran = bed.publish(&[line]).await;
     assert_eq!((ran.code, ran.lines.len()), (Some(0), 1), "{ran:?}");
+    assert!(ran.errors.contains("nobody_cares"), "{}", ran.errors);
 }
