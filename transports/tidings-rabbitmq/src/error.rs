@@ -4,7 +4,10 @@
 //! never part of a text.
 
 use lapin::protocol::AMQPError;
-use tidings_core::{Error, ErrorKind, Outcome};
+use tidings_core::{
+    Error, ErrorKind, Outcome,
+    topology::{Binding, Difference, ExchangeKind, Thing},
+};
 
 use crate::config::{AuthMechanism, RabbitMqConfig};
 
@@ -118,6 +121,46 @@ pub(crate) fn of_channel(error: &lapin::Error, doing: &str) -> Error {
         ),
     };
     Error::new(kind, format!("{doing}: {} ({next})", said(error)))
+}
+
+/// Names every difference, so that a definition need not be corrected one refusal at a time.
+pub(crate) fn conflict(differences: &[Difference]) -> Error {
+    let all: Vec<_> = differences.iter().map(ToString::to_string).collect();
+    let next = match differences {
+        [one] => format!("change the setting or delete the {}", one.thing().kind()),
+        _ => "change the settings or delete what has others".to_owned(),
+    };
+    Error::new(ErrorKind::Conflict, format!("{}: {next}", all.join("; ")))
+}
+
+pub(crate) fn unbindable(binding: &Binding, missing: &Thing) -> Error {
+    misuse(format!(
+        "cannot bind queue `{}` to exchange `{}`: {missing} does not exist, declare it in the same topology or before",
+        binding.queue, binding.exchange
+    ))
+}
+
+pub(crate) fn unknown_kind(exchange: &str, kind: ExchangeKind) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "exchange `{exchange}` has the kind {kind}, which is not known here: use direct, fanout or topic"
+        ),
+    )
+}
+
+pub(crate) fn no_queue(name: &str) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("queue `{name}` does not exist: declare it first"),
+    )
+}
+
+pub(crate) fn exclusive(thing: &Thing) -> Error {
+    Error::new(
+        ErrorKind::Denied,
+        format!("{thing} belongs exclusively to another connection: use a name of your own"),
+    )
 }
 
 /// The class of what the broker said, and the next step.

@@ -11,6 +11,7 @@
 
 mod config;
 mod connection;
+mod declaring;
 mod envelope;
 mod error;
 mod management;

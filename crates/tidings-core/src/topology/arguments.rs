@@ -23,3 +23,10 @@ pub const EXPIRES: &str = "x-expires";
 pub const SINGLE_ACTIVE_CONSUMER: &str = "x-single-active-consumer";
 /// Where in a stream a consumer begins: `first`, `last`, `next`, an offset, or a timestamp. A consumer's argument.
 pub const STREAM_OFFSET: &str = "x-stream-offset";
+/// Which returned messages a quorum queue holds back before it delivers them again: `all`, `failed`, `returned` or `disabled`.
+/// RabbitMQ from 4.3 on.
+pub const DELAYED_RETRY_TYPE: &str = "x-delayed-retry-type";
+/// For how long at least, milliseconds; multiplied with the number of deliveries.
+pub const DELAYED_RETRY_MIN: &str = "x-delayed-retry-min";
+/// For how long at most, milliseconds.
+pub const DELAYED_RETRY_MAX: &str = "x-delayed-retry-max";

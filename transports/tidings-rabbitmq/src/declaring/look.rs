@@ -1,0 +1,222 @@
+//! What exists, and how it differs from what is wanted.
+//!
+//! AMQP has no question for that. A passive declaration of what is missing closes its channel; an active one of what
+//! exists with other settings closes its channel and names one of them. So there are several channels, and a
+//! setting that was named is taken over and the question asked again, until there is nothing left to name.
+//!
+//! Both declarations are sent at once: of a channel that closes on the first, the broker ignores the second, so nothing
+//! is created. (Unless somebody deletes the thing between the two, which is a matter of microseconds.)
+
+use std::sync::Arc;
+
+use futures_util::future::{join, join_all, try_join_all};
+use lapin::Channel;
+use tidings_core::{
+    Error, Result,
+    topology::{Difference, Thing},
+    transport::QueueStatus,
+};
+
+use super::{
+    form::{self, Form},
+    refusal::{Current, Refusal},
+    words,
+};
+use crate::{connection::Generation, error};
+
+/// How many channels ask at the same time.
+const CHANNELS: usize = 16;
+
+/// What was found of one thing.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Nothing.
+    Missing,
+    /// It exists as wanted. The form has everything as it is.
+    Same(Box<Form>),
+    /// It exists with other settings.
+    Differs(Vec<Difference>),
+    /// It belongs exclusively to another connection.
+    Locked,
+}
+
+/// How closely is looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Whether it exists.
+    Name,
+    /// Whether it exists with these settings.
+    Settings,
+}
+
+/// Looks at all of them, and answers in their order.
+///
+/// # Errors
+/// [`Denied`](tidings_core::ErrorKind::Denied) without the permission, [`Unavailable`](tidings_core::ErrorKind::Unavailable) if the connection ends.
+pub(super) async fn look(
+    generation: &Generation,
+    forms: &[Form],
+    depth: Depth,
+) -> Result<Vec<Found>> {
+    let lookers = CHANNELS.min(forms.len());
+    let one = async |first: usize| {
+        let mut looker = Looker {
+            generation,
+            channel: None,
+        };
+        let mut found = Vec::new();
+        for form in forms.iter().skip(first).step_by(lookers) {
+            found.push(looker.look(form, depth).await?);
+        }
+        looker.done().await;
+        Ok::<_, Error>(found.into_iter())
+    };
+    let mut found = try_join_all((0..lookers).map(one)).await?;
+    let in_order = (0..forms.len()).filter_map(|index| found.get_mut(index % lookers)?.next());
+    Ok(in_order.collect())
+}
+
+/// The state of queues, in their order.
+///
+/// # Errors
+/// [`NotFound`](tidings_core::ErrorKind::NotFound) and [`Denied`](tidings_core::ErrorKind::Denied) that name the queue.
+pub(super) async fn status(
+    generation: &Generation,
+    named: &[Arc<str>],
+) -> Result<Vec<QueueStatus>> {
+    let channel = generation.channel().await?;
+    let one = async |name: &Arc<str>| {
+        let thing = Thing::Queue(Arc::clone(name));
+        let form = Form::named(thing, name, true)?;
+        let (ready, consumers) =
+            form.look(&channel)
+                .await
+                .map_err(|failed| match error::code(&failed) {
+                    Some(error::NOT_FOUND) => error::no_queue(name),
+                    Some(error::RESOURCE_LOCKED) => error::exclusive(&form.thing),
+                    _ => {
+                        generation.suspect(&failed);
+                        error::of_channel(&failed, &format!("cannot look at {}", form.thing))
+                    }
+                })?;
+        Ok(QueueStatus {
+            name: Arc::clone(name),
+            ready: ready.into(),
+            unsettled: None,
+            consumers,
+            rates: None,
+        })
+    };
+    let found = join_all(named.iter().map(one)).await;
+    // After one that fails the channel is closed, and the answers that come after it say no more than that.
+    let found = found.into_iter().collect::<Result<Vec<_>>>();
+    let _closed = channel.close(200, "done".into()).await.is_ok();
+    found
+}
+
+struct Looker<'a> {
+    generation: &'a Generation,
+    channel: Option<Channel>,
+}
+
+impl Looker<'_> {
+    async fn channel(&mut self) -> Result<Channel> {
+        if let Some(channel) = &self.channel {
+            return Ok(channel.clone());
+        }
+        let channel = self.generation.channel().await?;
+        self.channel = Some(channel.clone());
+        Ok(channel)
+    }
+
+    async fn look(&mut self, form: &Form, depth: Depth) -> Result<Found> {
+        let channel = self.channel().await?;
+        let (seen, same) = match depth {
+            Depth::Name => (form.look(&channel).await, Ok(())),
+            Depth::Settings => join(form.look(&channel), form.declare(&channel)).await,
+        };
+        if let Err(failed) = seen {
+            self.channel = None;
+            return match error::code(&failed) {
+                Some(error::NOT_FOUND) => Ok(Found::Missing),
+                Some(error::RESOURCE_LOCKED) => Ok(Found::Locked),
+                _ => Err(self.failed(&failed, form)),
+            };
+        }
+        match same {
+            Ok(()) => Ok(Found::Same(Box::new(form.clone()))),
+            Err(refused) => self.differences(form, refused).await,
+        }
+    }
+
+    /// Asks until the broker has named every setting.
+    async fn differences(&mut self, wanted: &Form, refused: lapin::Error) -> Result<Found> {
+        let (mut kept, mut asked, mut refused) = (wanted.clone(), wanted.clone(), refused);
+        let mut differences = Vec::new();
+        loop {
+            self.channel = None;
+            let Some(refusal) = refusal(&refused, &asked) else {
+                return Err(self.failed(&refused, wanted));
+            };
+            let setting = refusal.setting.as_str();
+            if wanted.implied == Some(setting) {
+                kept.adopt(setting, refusal.current.value());
+            } else {
+                differences.push(difference(wanted, &refusal));
+            }
+            let is_known = !matches!(refusal.current, Current::CutOff(_));
+            if !is_known || !asked.adopt(setting, refusal.current.value()) {
+                break;
+            }
+            let channel = self.channel().await?;
+            match asked.declare(&channel).await {
+                Ok(()) => break,
+                Err(again) => refused = again,
+            }
+        }
+        Ok(if differences.is_empty() {
+            Found::Same(Box::new(kept))
+        } else {
+            Found::Differs(differences)
+        })
+    }
+
+    fn failed(&self, failed: &lapin::Error, form: &Form) -> Error {
+        self.generation.suspect(failed);
+        error::of_channel(failed, &format!("cannot look at {}", form.thing))
+    }
+
+    async fn done(self) {
+        if let Some(channel) = self.channel {
+            // A channel that cannot be closed is closed.
+            let _closed = channel.close(200, "done".into()).await.is_ok();
+        }
+    }
+}
+
+/// The setting that is not as it was asked for.
+fn refusal(refused: &lapin::Error, asked: &Form) -> Option<Refusal> {
+    match error::code(refused)? {
+        error::PRECONDITION_FAILED => Refusal::read(&error::said(refused)),
+        // It could be looked at, so it is not somebody else's: it is shared and not exclusive, or the reverse.
+        error::RESOURCE_LOCKED => Some(Refusal {
+            setting: form::EXCLUSIVE.to_owned(),
+            current: Current::Value(lapin::types::AMQPValue::Boolean(!asked.exclusive)),
+        }),
+        _ => None,
+    }
+}
+
+fn difference(wanted: &Form, refusal: &Refusal) -> Difference {
+    let setting = refusal.setting.as_str();
+    let has = match &refusal.current {
+        Current::CutOff(start) => format!("`{start}…` (the broker's text ends here)"),
+        known => words::value(setting, known.value().as_ref()),
+    };
+    Difference::Differs {
+        thing: wanted.thing.clone(),
+        setting: words::setting(setting),
+        has,
+        wants: words::value(setting, wanted.get(setting).as_ref()),
+    }
+}

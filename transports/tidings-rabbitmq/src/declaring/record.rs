@@ -1,0 +1,231 @@
+//! What was declared through this transport and not deleted through it, to declare it again after a reconnect.
+//!
+//! Exclusive queues go with their connection, and a broker that was restored from a backup, or whose node lost its
+//! disk, has nothing. Declaring what is still there changes nothing.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use lapin::Channel;
+use tidings_core::{
+    Result,
+    topology::{Binding, Thing, Topology},
+    transport::Impairment,
+};
+use tokio::time::sleep;
+
+use super::{
+    create::{bind_one, create},
+    form::Form,
+};
+use crate::{connection::Generation, error};
+
+/// How often, and after which pauses, an exclusive queue is asked for that the broker still gives to our old connection.
+const LOCKED_ATTEMPTS: u32 = 20;
+const LOCKED_PAUSE: Duration = Duration::from_millis(100);
+
+/// The record. Shared by everything that declares and everything that must come back.
+#[derive(Debug, Default)]
+pub(crate) struct Record(Mutex<Inner>);
+
+#[derive(Clone, Debug, Default)]
+struct Inner {
+    exchanges: BTreeMap<Arc<str>, Form>,
+    queues: BTreeMap<Arc<str>, Form>,
+    bindings: HashSet<Binding>,
+    /// What could not be declared again, and why.
+    refused: BTreeMap<Thing, String>,
+}
+
+impl Record {
+    fn with<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds what was declared.
+    pub(super) fn add(&self, forms: Vec<Form>, bindings: &[Binding]) {
+        self.with(|inner| {
+            for form in forms {
+                inner.refused.remove(&form.thing);
+                match &form.thing {
+                    Thing::Exchange(name) => inner.exchanges.insert(Arc::clone(name), form),
+                    Thing::Queue(name) => inner.queues.insert(Arc::clone(name), form),
+                    Thing::Binding { .. } => None,
+                };
+            }
+            inner.bindings.extend(bindings.iter().cloned());
+        });
+    }
+
+    /// Forgets what is to be deleted, so that a reconnect in between does not bring it back.
+    pub(super) fn forget(&self, topology: &Topology) {
+        self.with(|inner| {
+            for queue in &topology.queues {
+                inner.queues.remove(&queue.name);
+                inner.refused.remove(&Thing::Queue(Arc::clone(&queue.name)));
+                inner.bindings.retain(|binding| binding.queue != queue.name);
+            }
+            for exchange in &topology.exchanges {
+                inner.exchanges.remove(&exchange.name);
+                inner
+                    .refused
+                    .remove(&Thing::Exchange(Arc::clone(&exchange.name)));
+                inner
+                    .bindings
+                    .retain(|binding| binding.exchange != exchange.name);
+            }
+        });
+    }
+
+    /// What could not be declared again.
+    pub(crate) fn impairments(&self) -> Vec<Impairment> {
+        self.with(|inner| {
+            let refused = inner.refused.iter().map(|(thing, why)| match thing {
+                Thing::Queue(name) => Impairment::of_queue(Arc::clone(name), why.as_str()),
+                _ => Impairment::of_transport(why.as_str()),
+            });
+            refused.collect()
+        })
+    }
+
+    /// Declares everything again. What is refused is logged and kept as an impairment: the rest has to work.
+    ///
+    /// # Errors
+    /// [`Unavailable`](tidings_core::ErrorKind::Unavailable) if the connection ends meanwhile.
+    ///
+    /// # Cancel safety
+    /// Yes: declaring is idempotent.
+    pub(crate) async fn restore(&self, generation: &Generation) -> Result<()> {
+        let all = self.with(|inner| {
+            inner.refused.clear();
+            inner.clone()
+        });
+        self.restore_these(generation, &all).await
+    }
+
+    /// Declares one queue again, with its bindings and the exchanges that these need. False if it is not in the record.
+    ///
+    /// # Errors
+    /// [`Unavailable`](tidings_core::ErrorKind::Unavailable) if the connection ends meanwhile.
+    ///
+    /// # Cancel safety
+    /// Yes: declaring is idempotent.
+    pub(crate) async fn restore_queue(&self, queue: &str, generation: &Generation) -> Result<bool> {
+        let Some(part) = self.with(|inner| inner.around(queue)) else {
+            return Ok(false);
+        };
+        self.with(|inner| inner.refused.remove(&Thing::Queue(queue.into())));
+        self.restore_these(generation, &part).await?;
+        Ok(true)
+    }
+
+    async fn restore_these(&self, generation: &Generation, these: &Inner) -> Result<()> {
+        let forms: Vec<_> = these
+            .exchanges
+            .values()
+            .chain(these.queues.values())
+            .collect();
+        let bindings: Vec<_> = these.bindings.iter().cloned().collect();
+        if forms.is_empty() && bindings.is_empty() {
+            return Ok(());
+        }
+        // Nearly always nothing is refused.
+        let Err(failed) = create(generation, &forms, &bindings, false).await else {
+            return Ok(());
+        };
+        if generation.is_over() {
+            return Err(failed);
+        }
+        tracing::debug!(error = %failed.chain(), "the topology is declared again one thing after the other");
+        for form in forms {
+            self.restore_form(generation, form).await?;
+        }
+        for binding in &bindings {
+            let declared = async |channel: &Channel| bind_one(channel, binding).await;
+            let refused = one(generation, declared).await?;
+            self.note(Thing::from(binding), refused);
+        }
+        Ok(())
+    }
+
+    async fn restore_form(&self, generation: &Generation, form: &Form) -> Result<()> {
+        let mut attempts = 0;
+        loop {
+            let refused = one(generation, async |channel: &Channel| {
+                form.declare(channel).await
+            })
+            .await?;
+            attempts += 1;
+            let is_locked = refused
+                .as_ref()
+                .is_some_and(|refused| error::code(refused) == Some(error::RESOURCE_LOCKED));
+            if is_locked && form.exclusive && attempts < LOCKED_ATTEMPTS {
+                // The broker has not noticed yet that our old connection is gone.
+                sleep(LOCKED_PAUSE).await;
+                continue;
+            }
+            self.note(form.thing.clone(), refused);
+            return Ok(());
+        }
+    }
+
+    fn note(&self, thing: Thing, refused: Option<lapin::Error>) {
+        let Some(refused) = refused else { return };
+        let why =
+            error::of_channel(&refused, &format!("{thing} cannot be declared again")).to_string();
+        tracing::error!(%thing, %why, "a part of the topology is not as it was before the reconnect");
+        self.with(|inner| inner.refused.insert(thing, why));
+    }
+}
+
+impl Inner {
+    /// A queue with everything that leads to it.
+    fn around(&self, queue: &str) -> Option<Self> {
+        let (name, form) = self.queues.get_key_value(queue)?;
+        let bindings: HashSet<_> = self
+            .bindings
+            .iter()
+            .filter(|binding| *binding.queue == *queue)
+            .cloned()
+            .collect();
+        let needed = |exchange: &&Arc<str>| {
+            bindings
+                .iter()
+                .any(|binding| binding.exchange == **exchange)
+        };
+        let exchanges = self.exchanges.keys().filter(needed);
+        Some(Self {
+            exchanges: exchanges
+                .filter_map(|exchange| self.exchanges.get_key_value(exchange))
+                .map(|(name, form)| (Arc::clone(name), form.clone()))
+                .collect(),
+            queues: BTreeMap::from([(Arc::clone(name), form.clone())]),
+            bindings,
+            refused: BTreeMap::new(),
+        })
+    }
+}
+
+/// Does one thing on a channel of its own. What the broker refuses is returned; a lost connection is the error.
+async fn one(
+    generation: &Generation,
+    work: impl AsyncFnOnce(&Channel) -> lapin::Result<()>,
+) -> Result<Option<lapin::Error>> {
+    let channel = generation.channel().await?;
+    match work(&channel).await {
+        Ok(()) => {
+            let _closed = channel.close(200, "done".into()).await.is_ok();
+            Ok(None)
+        }
+        Err(refused) => {
+            generation.suspect(&refused);
+            if generation.is_over() || error::code(&refused).is_none() {
+                return Err(error::of_connection(&refused));
+            }
+            Ok(Some(refused))
+        }
+    }
+}
