@@ -7,6 +7,7 @@
 mod docker;
 #[cfg(test)]
 mod fake;
+mod identity;
 mod node;
 mod obtain;
 mod ports;
@@ -51,7 +52,7 @@ const OTHERS: &[Broker] = &[root::RABBITMQ_4];
 pub(crate) enum Action {
     /// Start every broker and leave it running
     Up,
-    /// Stop every broker that `up` started, and every private node
+    /// Stop what was started from here, but for what running tests use
     Down,
     /// Show which brokers can be had and which are running
     Status,
@@ -168,7 +169,7 @@ fn up(runner: &Runner, folder: &Path) -> Result<bool> {
     let starter = Starter {
         runner,
         folder,
-        session: None,
+        owner: None,
     };
     let mut all_there = true;
     for broker in ALL {
@@ -187,40 +188,27 @@ fn up(runner: &Runner, folder: &Path) -> Result<bool> {
 }
 
 fn down(folder: &Path) -> Result<bool> {
-    for name in node::sweep(folder, |_| true)? {
-        println!("{name}: removed");
+    for name in Record::sweep(folder, |record| !record.is_in_use())? {
+        println!("{name}: stopped");
     }
-    for broker in ALL.iter().chain(OTHERS) {
-        match Record::read(folder, broker.name) {
-            Some(record) => {
-                record.remove(folder, broker.name)?;
-                println!("{}: stopped", broker.name);
-            }
-            None => println!("{}: not started from here", broker.name),
-        }
+    for (name, _) in Record::all(folder) {
+        println!("{name}: left to the tests that use it");
     }
     Ok(true)
 }
 
 fn status(folder: &Path) -> Table {
-    let mut table = Table::new(&["broker", "can be had from", "running"]);
+    let mut table = Table::new(&["broker", "can be had from"]);
     for broker in ALL.iter().chain(OTHERS) {
-        let means = Means::of(broker, folder);
-        let running = match Record::read(folder, broker.name) {
-            Some(record) if broker.answers(&record.ports) => {
-                Cell::new(format!("yes, {}", record.url), Tone::Good)
-            }
-            Some(_) => Cell::new("no longer: run `cargo xtask brokers down`", Tone::Bad),
-            None => Cell::new("no", Tone::Quiet),
-        };
-        table.row([broker.name.into(), means.to_string().into(), running]);
+        let means = Means::of(broker, folder).to_string();
+        table.row([broker.name.into(), means.into()]);
     }
-    for (name, record) in node::all(folder) {
-        let running = match record.pid() {
+    for (name, record) in Record::all(folder) {
+        let state = match record.pid() {
             Some(pid) => Cell::new(format!("process {pid}, {}", record.url), Tone::Good),
             None => Cell::new("stopped", Tone::Quiet),
         };
-        table.row([name.into(), record.broker.into(), running]);
+        table.row([name.into(), state]);
     }
     table
 }

@@ -12,7 +12,9 @@ use serde::Serialize;
 
 use crate::{
     brokers::{
-        Broker, obtain,
+        Broker,
+        identity::Identity,
+        obtain,
         rabbitmq::{self, RABBITMQ},
         record::Record,
         root::RABBITMQ_4,
@@ -122,11 +124,11 @@ struct Line<'a> {
 
 /// Does what is asked for, and prints one line.
 pub(crate) fn run(runner: &Runner, folder: &Path, action: &Action) -> Result<()> {
-    let session = environment::variable(SESSION).and_then(|pid| pid.parse().ok());
+    let owner = environment::variable(SESSION).and_then(|pid| Identity::parse(&pid));
     let starter = Starter {
         runner,
         folder,
-        session,
+        owner: owner.as_ref(),
     };
     let record = match action {
         Action::Start { name, version } => {
@@ -187,28 +189,6 @@ fn find(folder: &Path, name: &Name) -> Result<Record> {
     Record::read(folder, &name.record()).with_context(|| format!("there is no node `{}`", name.0))
 }
 
-/// All that there are, with the names of their records.
-pub(crate) fn all(folder: &Path) -> impl Iterator<Item = (String, Record)> {
-    let records = Record::all(folder).into_iter();
-    records.filter(|(name, _)| name.starts_with(PREFIX))
-}
-
-/// Removes the nodes that are chosen, and returns the names of their records.
-pub(crate) fn sweep(folder: &Path, chosen: impl Fn(&Record) -> bool) -> Result<Vec<String>> {
-    let mut removed = Vec::new();
-    for (name, record) in all(folder).filter(|(_, record)| chosen(record)) {
-        record.remove(folder, &name)?;
-        removed.push(name);
-    }
-    Ok(removed)
-}
-
-/// Removes the nodes of test runs that were killed, and so could not do it themselves.
-pub(crate) fn sweep_orphans(folder: &Path) -> Result<()> {
-    let is_gone = |session: u32| !Path::new("/proc").join(session.to_string()).exists();
-    sweep(folder, |record| record.session.is_some_and(is_gone)).map(drop)
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -223,11 +203,11 @@ mod tests {
         }
     }
 
-    /// A folder and a runner for one test, and the session that its nodes belong to.
+    /// A folder and a runner for one test, and whom its nodes belong to.
     struct Scene {
         runner: Runner,
         folder: PathBuf,
-        session: Option<u32>,
+        owner: Option<Identity>,
     }
 
     impl Scene {
@@ -236,7 +216,7 @@ mod tests {
             Self {
                 runner: Runner::new(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap(),
                 folder: std::env::temp_dir().join(name),
-                session: None,
+                owner: None,
             }
         }
 
@@ -244,7 +224,7 @@ mod tests {
             Starter {
                 runner: &self.runner,
                 folder: &self.folder,
-                session: self.session,
+                owner: self.owner.as_ref(),
             }
         }
 
@@ -259,7 +239,7 @@ mod tests {
 
     impl Drop for Scene {
         fn drop(&mut self) {
-            sweep(&self.folder, |_| true).unwrap();
+            Record::sweep(&self.folder, |_| true).unwrap();
             std::fs::remove_dir_all(&self.folder).unwrap();
         }
     }
@@ -317,13 +297,18 @@ mod tests {
     fn nodes_of_an_interrupted_run_are_removed_and_those_of_others_are_left() {
         let mut scene = Scene::new("interrupted");
         let by_hand = scene.start(&name("by-hand"));
-        scene.session = Some(std::process::id());
+        scene.owner = Some(Identity::this());
         let of_this_run = scene.start(&name("of-this-run"));
-        // No process has this number: it is above the greatest that the system gives.
-        scene.session = Some(u32::MAX);
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        scene.owner = Identity::parse(&child.id().to_string());
         let left_over = scene.start(&name("left-over"));
 
-        sweep_orphans(&scene.folder).unwrap();
+        // It ends with its input, which `wait` closes.
+        child.wait().unwrap();
+        Record::sweep_orphans(&scene.folder).unwrap();
         assert!(!FAKE.answers(&left_over.ports));
         assert!(!left_over.data.exists());
         assert!(FAKE.answers(&by_hand.ports));
@@ -346,7 +331,7 @@ mod tests {
         let (what, log) = error.split_once(": see ").unwrap();
         assert_eq!(what, "fake ended while it started");
         assert_eq!(std::fs::read_to_string(log).unwrap(), "no\n");
-        assert_eq!(all(&scene.folder).count(), 0);
+        assert_eq!(Record::all(&scene.folder), []);
     }
 
     #[test]

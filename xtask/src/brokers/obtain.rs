@@ -20,12 +20,8 @@ use crate::{
 /// A broker that tests can use, or why there is none.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Obtained {
-    /// It answers. `started` says whether it was started now, and so must be stopped.
-    Ready {
-        url: String,
-        how: &'static str,
-        started: bool,
-    },
+    /// It answers.
+    Ready { url: String, how: &'static str },
     /// It cannot be had on this machine.
     Skipped { why: String },
 }
@@ -36,15 +32,14 @@ pub(crate) fn obtain(broker: &Broker, means: &Means, starter: Starter<'_>) -> Re
         return Ok(Obtained::Ready {
             url: url.clone(),
             how: "given by its variable",
-            started: false,
         });
     }
+    // Under this name is what a person has started. What another run has is stopped when that run ends.
     if let Some(record) = Record::read(starter.folder, broker.name) {
         if broker.answers(&record.ports) {
             return Ok(Obtained::Ready {
                 url: record.url,
                 how: "running already",
-                started: false,
             });
         }
         record.remove(starter.folder, broker.name)?;
@@ -52,7 +47,11 @@ pub(crate) fn obtain(broker: &Broker, means: &Means, starter: Starter<'_>) -> Re
     if let Some(why) = prepare(broker, means, starter.runner, starter.folder)? {
         return Ok(Obtained::Skipped { why });
     }
-    let record = starter.start(broker, means, broker.name)?;
+    let name = match starter.owner {
+        Some(owner) => format!("{}-of-{}", broker.name, owner.pid()),
+        None => broker.name.to_owned(),
+    };
+    let record = starter.start(broker, means, &name)?;
     Ok(Obtained::Ready {
         url: record.url,
         how: match means {
@@ -62,7 +61,6 @@ pub(crate) fn obtain(broker: &Broker, means: &Means, starter: Starter<'_>) -> Re
             } => "started",
             _ => "installed and started",
         },
-        started: true,
     })
 }
 

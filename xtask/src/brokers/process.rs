@@ -1,7 +1,7 @@
-//! The processes of a broker: one group, found again by a mark in its environment.
+//! The processes of a broker: one group, with a mark in its environment.
 //!
-//! The number of a process says nothing once that process has ended: it may be somebody else's by now. So
-//! nothing is ended here but members of the group that carry the mark of this very broker.
+//! Nothing is ended here but what was started here, however long ago that was. While its leader lives, a group is known
+//! by the leader's identity; what the leader has left behind is known by the mark.
 
 use std::{
     fs::{self, File},
@@ -14,13 +14,16 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::runner::signal_group;
+use crate::{
+    brokers::identity::{Identity, stat},
+    runner::signal_group,
+};
 
 /// The variable in which the processes of a broker carry the folder of its data.
 const MARK: &str = "TIDINGS_BROKER_DATA";
 
 /// Starts a program as the leader of a group of its own; what it prints goes to `output.log` beside its data.
-pub(crate) fn start(mut command: Command, data: &Path) -> Result<u32> {
+pub(crate) fn start(mut command: Command, data: &Path) -> Result<Identity> {
     let log = File::options()
         .create(true)
         .append(true)
@@ -35,29 +38,25 @@ pub(crate) fn start(mut command: Command, data: &Path) -> Result<u32> {
         .process_group(0)
         .spawn()
         .with_context(|| format!("cannot start {name}"))?;
-    Ok(child.id())
-}
-
-/// Whether the leader of the group runs, and is the one that was started for this data.
-pub(crate) fn is_running(leader: u32, data: &Path) -> bool {
-    members(leader, data).contains(&leader)
+    Ok(Identity::of(child.id()))
 }
 
 /// Kills all of the group at once.
-pub(crate) fn kill(leader: u32, data: &Path) {
-    if !members(leader, data).is_empty() {
-        signal_group(leader, "KILL");
-        wait(Duration::from_secs(5), || members(leader, data).is_empty());
+pub(crate) fn kill(leader: &Identity, data: &Path) {
+    // Nobody else can have the number of the group while its leader lives. Afterwards the mark must tell.
+    if leader.is_alive() || !members(leader, Some(data)).is_empty() {
+        signal_group(leader.pid(), "KILL");
+        wait(Duration::from_secs(5), || members(leader, None).is_empty());
     }
 }
 
-/// Asks the leader to end, and kills what is left of the group afterwards. The rest of the group is not asked:
-/// the leader may need it to the end.
-pub(crate) fn stop(leader: u32, data: &Path, grace: Duration) -> bool {
-    if is_running(leader, data) {
-        signal("TERM", &leader.to_string());
+/// Asks the leader to end, and kills what is left of the group afterwards; `false` if the leader had to be killed.
+/// The rest of the group is not asked: the leader may need it to the end.
+pub(crate) fn stop(leader: &Identity, data: &Path, grace: Duration) -> bool {
+    if leader.is_alive() {
+        signal("TERM", leader.pid());
     }
-    let ended = wait(grace, || !is_running(leader, data));
+    let ended = wait(grace, || !leader.is_alive());
     kill(leader, data);
     ended
 }
@@ -77,43 +76,33 @@ fn wait(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
 }
 
 /// The shell does it, because the standard library cannot.
-fn signal(name: &str, process: &str) {
+fn signal(name: &str, process: u32) {
     // It may have ended in the meantime; that is what was wanted.
     let _ended = Command::new("sh")
         .args(["-c", &format!("kill -{name} {process} 2>/dev/null")])
         .status();
 }
 
-/// The processes of a group that carry the mark.
-fn members(leader: u32, data: &Path) -> Vec<u32> {
-    let mark = format!("{MARK}={}", data.display());
-    let Ok(processes) = fs::read_dir("/proc") else {
-        return Vec::new();
+/// The living processes of a group; with a folder, only those that carry its mark.
+fn members(leader: &Identity, data: Option<&Path>) -> Vec<u32> {
+    let belongs = |pid: &u32| {
+        let in_group = stat(*pid).is_some_and(|stat| !stat.has_ended && stat.group == leader.pid());
+        in_group && data.is_none_or(|data| is_marked(*pid, data))
     };
-    processes
-        .filter_map(Result::ok)
-        .filter(|process| belongs(&process.path(), leader, &mark))
-        .filter_map(|process| process.file_name().to_str()?.parse().ok())
+    let numbers = fs::read_dir("/proc").into_iter().flatten();
+    numbers
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(belongs)
         .collect()
 }
 
-fn belongs(process: &Path, leader: u32, mark: &str) -> bool {
-    let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
-    group_of(&stat) == Some(leader)
-        && fs::read(process.join("environ")).is_ok_and(|environment| {
-            environment
-                .split(|byte| *byte == 0)
-                .any(|variable| variable == mark.as_bytes())
-        })
-}
-
-/// The group in a line of `/proc/*/stat`; none if the process has ended and nobody has asked how.
-fn group_of(stat: &str) -> Option<u32> {
-    // The name before it is in parentheses, and may contain some.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    let group = fields.nth(1)?.parse().ok()?;
-    (state != "Z").then_some(group)
+fn is_marked(pid: u32, data: &Path) -> bool {
+    let mark = format!("{MARK}={}", data.display());
+    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+        environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == mark.as_bytes())
+    })
 }
 
 #[cfg(test)]
@@ -134,38 +123,36 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_group_of_a_process() {
-        for (stat, expected) in [
-            ("7 (sh) S 1 5 5 0 -1", Some(5)),
-            ("7 (a) b) R 1 6 5 0 -1", Some(6)),
-            ("7 (sh) Z 1 5 5 0 -1", None),
-            ("7 (sh", None),
-            ("", None),
-        ] {
-            assert_eq!(group_of(stat), expected, "{stat}");
-        }
-    }
-
-    #[test]
-    fn kills_the_whole_group_and_only_if_it_carries_the_mark() {
+    fn kills_the_whole_group() {
         let data = scratch("killed");
         let leader = start(shell("sleep 600 & wait"), &data).unwrap();
-        let other = scratch("other");
-        kill(leader, &other);
-        assert!(is_running(leader, &data), "the mark is another");
-
-        kill(leader, &data);
-        assert!(members(leader, &data).is_empty());
+        assert!(leader.is_alive());
+        kill(&leader, &data);
+        assert!(!leader.is_alive());
+        assert!(members(&leader, None).is_empty());
         fs::remove_dir_all(&data).unwrap();
-        fs::remove_dir_all(&other).unwrap();
     }
 
     #[test]
     fn what_the_leader_leaves_behind_is_killed_after_it() {
         let data = scratch("left");
         let leader = start(shell("sleep 600 & trap 'exit 0' TERM; wait"), &data).unwrap();
-        assert!(stop(leader, &data, Duration::from_secs(10)));
-        assert!(members(leader, &data).is_empty());
+        assert!(stop(&leader, &data, Duration::from_secs(10)));
+        assert!(members(&leader, None).is_empty());
         fs::remove_dir_all(&data).unwrap();
+    }
+
+    #[test]
+    fn a_group_without_its_leader_is_killed_only_if_it_carries_the_mark() {
+        let [data, other] = ["own", "other"].map(scratch);
+        let leader = start(shell("exec sleep 600 & exit"), &data).unwrap();
+        assert!(wait(Duration::from_secs(10), || !leader.is_alive()));
+        kill(&leader, &other);
+        assert_eq!(members(&leader, None).len(), 1, "it may be somebody else's");
+        kill(&leader, &data);
+        assert!(members(&leader, None).is_empty());
+        for folder in [data, other] {
+            fs::remove_dir_all(&folder).unwrap();
+        }
     }
 }

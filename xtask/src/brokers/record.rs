@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::brokers::{docker, process};
+use crate::brokers::{docker, identity::Identity, process};
 
 /// How long a broker may take to end by itself.
 const GRACE: Duration = Duration::from_secs(30);
@@ -20,7 +20,7 @@ pub(crate) enum Held {
     /// The name of its container.
     Container(String),
     /// The leader of its process group.
-    Process(u32),
+    Process(Identity),
 }
 
 /// A broker that was started here.
@@ -34,8 +34,8 @@ pub(crate) struct Record {
     /// Its own folder.
     pub(crate) data: PathBuf,
     pub(crate) held: Held,
-    /// The process of the test run that it belongs to, and with which it ends.
-    pub(crate) session: Option<u32>,
+    /// The test run that it ends with; none if a person started it.
+    pub(crate) owner: Option<Identity>,
 }
 
 impl Record {
@@ -75,7 +75,7 @@ impl Record {
     pub(crate) fn pid(&self) -> Option<u32> {
         match &self.held {
             Held::Container(name) => docker::pid(name),
-            Held::Process(leader) => process::is_running(*leader, &self.data).then_some(*leader),
+            Held::Process(leader) => leader.is_alive().then_some(leader.pid()),
         }
     }
 
@@ -84,7 +84,7 @@ impl Record {
         match &self.held {
             Held::Container(name) => docker::stop(name, GRACE),
             Held::Process(leader) => {
-                if !process::stop(*leader, &self.data, GRACE) {
+                if !process::stop(leader, &self.data, GRACE) {
                     println!("the broker did not end by itself, and was killed");
                 }
                 Ok(())
@@ -97,7 +97,7 @@ impl Record {
         match &self.held {
             Held::Container(name) => docker::kill(name),
             Held::Process(leader) => {
-                process::kill(*leader, &self.data);
+                process::kill(leader, &self.data);
                 Ok(())
             }
         }
@@ -114,11 +114,37 @@ impl Record {
     pub(crate) fn forget(&self, folder: &Path, name: &str) -> Result<()> {
         match &self.held {
             Held::Container(container) => docker::remove(container)?,
-            Held::Process(leader) => process::kill(*leader, &self.data),
+            Held::Process(leader) => process::kill(leader, &self.data),
         }
         let file = file(folder, name);
         unless_gone(fs::remove_file(&file))
             .with_context(|| format!("cannot remove {}", file.display()))
+    }
+
+    /// Removes those that are chosen, and returns their names.
+    pub(crate) fn sweep(folder: &Path, chosen: impl Fn(&Self) -> bool) -> Result<Vec<String>> {
+        let mut removed = Vec::new();
+        for (name, record) in Self::all(folder) {
+            if chosen(&record) {
+                record.remove(folder, &name)?;
+                removed.push(name);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes what belongs to test runs that were killed, and so could not do it themselves.
+    pub(crate) fn sweep_orphans(folder: &Path) -> Result<Vec<String>> {
+        Self::sweep(folder, Self::is_orphan)
+    }
+
+    fn is_orphan(&self) -> bool {
+        self.owner.as_ref().is_some_and(|owner| !owner.is_alive())
+    }
+
+    /// Whether it belongs to a test run that goes on.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.owner.as_ref().is_some_and(Identity::is_alive)
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -148,7 +174,7 @@ mod tests {
             ports: vec![1, 2],
             data: "there".into(),
             held,
-            session: Some(3),
+            owner: Some(Identity::this()),
         }
     }
 
@@ -156,7 +182,10 @@ mod tests {
     fn what_is_written_is_read() {
         let folder =
             std::env::temp_dir().join(format!("tidings-xtask-{}-records", std::process::id()));
-        for held in [Held::Container("4f2a".into()), Held::Process(17)] {
+        for held in [
+            Held::Container("4f2a".into()),
+            Held::Process(Identity::this()),
+        ] {
             let record = record(held);
             record.write(&folder, "one").unwrap();
             assert_eq!(Record::read(&folder, "one"), Some(record.clone()));

@@ -9,7 +9,9 @@ use anyhow::{Context, Result};
 
 use crate::{
     brokers::{
-        Broker, node,
+        Broker,
+        identity::Identity,
+        node,
         obtain::{Obtained, obtain},
         record::Record,
         start::{Means, Starter},
@@ -22,6 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Session {
     folder: PathBuf,
+    owner: Identity,
     brokers: Vec<(&'static Broker, Obtained)>,
     /// Which private nodes a test can start, if any.
     nodes: Option<String>,
@@ -35,18 +38,19 @@ impl Session {
         runner: &Runner,
         folder: &Path,
     ) -> Result<Self> {
-        node::sweep_orphans(folder)?;
+        Record::sweep_orphans(folder)?;
         let mut session = Self {
             folder: folder.to_owned(),
+            owner: Identity::this(),
             brokers: Vec::new(),
             nodes: None,
         };
-        let starter = Starter {
-            runner,
-            folder,
-            session: Some(std::process::id()),
-        };
         for broker in wanted {
+            let starter = Starter {
+                runner,
+                folder,
+                owner: Some(&session.owner),
+            };
             let obtained = obtain(broker, &means(broker), starter)?;
             session.brokers.push((broker, obtained));
             // Asked again: it may have been installed just now.
@@ -85,7 +89,7 @@ impl Session {
         Ok(vec![
             (node::PROGRAM, program.into()),
             (node::VERSION, version.into()),
-            (node::SESSION, std::process::id().to_string().into()),
+            (node::SESSION, self.owner.to_string().into()),
             (workspace::ROOT, root.into()),
         ])
     }
@@ -113,20 +117,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let own = Some(std::process::id());
-        if let Err(error) = node::sweep(&self.folder, |record| record.session == own) {
-            println!("cannot remove the private nodes of this run: {error:#}");
-        }
-        for (broker, obtained) in &self.brokers {
-            let Obtained::Ready { started: true, .. } = obtained else {
-                continue;
-            };
-            let Some(record) = Record::read(&self.folder, broker.name) else {
-                continue;
-            };
-            if let Err(error) = record.remove(&self.folder, broker.name) {
-                println!("cannot stop {}: {error:#}", broker.name);
-            }
+        let is_own = |record: &Record| record.owner.as_ref() == Some(&self.owner);
+        if let Err(error) = Record::sweep(&self.folder, is_own) {
+            println!("cannot remove the brokers of this run: {error:#}");
         }
     }
 }
@@ -150,54 +143,59 @@ mod tests {
         Session::open(&[&FAKE], |_| means.clone(), &runner, folder).unwrap()
     }
 
+    fn installed() -> Means {
+        Means {
+            installed: true,
+            ..Means::default()
+        }
+    }
+
+    /// As a person does, or a test.
+    fn start(folder: &Path, name: &str, owner: Option<&Identity>) -> Record {
+        let runner = Runner::new(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let starter = Starter {
+            runner: &runner,
+            folder,
+            owner,
+        };
+        starter.start(&FAKE, &installed(), name).unwrap()
+    }
+
     #[test]
     fn a_started_broker_answers_and_is_stopped_at_the_end() {
         let folder = scratch("started");
-        let means = Means {
-            installed: true,
-            ..Means::default()
-        };
-        let session = open(&folder, &means);
-        let record = Record::read(&folder, "fake").unwrap();
+        let session = open(&folder, &installed());
+        let (_, record) = Record::all(&folder).remove(0);
         assert!(FAKE.answers(&record.ports));
         assert_eq!(
             session.variables().next(),
             Some(("TIDINGS_TEST_FAKE_URL".into(), record.url.as_str()))
         );
 
-        let second = open(&folder, &means);
-        assert_eq!(second.ready().next(), Some(("fake", "running already")));
-        drop(second);
-        assert!(
-            FAKE.answers(&record.ports),
-            "a session stops only what it started itself"
-        );
-
         drop(session);
         assert!(!FAKE.answers(&record.ports));
-        assert_eq!(Record::read(&folder, "fake"), None);
+        assert_eq!(Record::all(&folder), []);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
-    fn private_nodes_end_with_the_session_that_they_belong_to() {
+    fn what_a_person_has_started_is_used_and_left_running() {
+        let folder = scratch("running");
+        let record = start(&folder, "fake", None);
+        let session = open(&folder, &installed());
+        assert_eq!(session.ready().next(), Some(("fake", "running already")));
+        drop(session);
+        assert!(FAKE.answers(&record.ports));
+        record.remove(&folder, "fake").unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn private_nodes_end_with_the_run_that_they_belong_to() {
         let folder = scratch("nodes");
-        let means = Means {
-            installed: true,
-            ..Means::default()
-        };
         let session = open(&folder, &Means::default());
-        let runner = Runner::new(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-        let start = |name: &str, session: Option<u32>| {
-            let starter = Starter {
-                runner: &runner,
-                folder: &folder,
-                session,
-            };
-            starter.start(&FAKE, &means, name).unwrap()
-        };
-        let own = start("node-own", Some(std::process::id()));
-        let other = start("node-other", None);
+        let own = start(&folder, "node-own", Some(&Identity::this()));
+        let other = start(&folder, "node-other", None);
 
         drop(session);
         assert!(!FAKE.answers(&own.ports));
@@ -221,7 +219,7 @@ mod tests {
             session.variables().next(),
             Some(("TIDINGS_TEST_FAKE_URL".into(), "http://there"))
         );
-        assert_eq!(Record::read(&folder, "fake"), None, "nothing was started");
+        assert_eq!(Record::all(&folder), [], "nothing was started");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

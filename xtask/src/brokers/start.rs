@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{
     brokers::{
         Broker, docker,
+        identity::Identity,
         ports::Reserved,
         process,
         record::{Held, Record},
@@ -81,7 +82,7 @@ pub(crate) struct Starter<'a> {
     pub(crate) runner: &'a Runner,
     pub(crate) folder: &'a Path,
     /// The test run that they belong to, if any.
-    pub(crate) session: Option<u32>,
+    pub(crate) owner: Option<&'a Identity>,
 }
 
 impl Starter<'_> {
@@ -141,7 +142,7 @@ impl Starter<'_> {
             ports,
             data,
             held,
-            session: self.session,
+            owner: self.owner.cloned(),
         })
     }
 
