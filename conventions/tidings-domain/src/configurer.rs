@@ -53,7 +53,6 @@ impl ClearBefore {
 
 /// What was left when something was cleared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "it says whether the store was left alone"]
 pub struct Cleared {
     /// The organization whose store was left alone, because it is not ours.
     pub kept_store_of: Option<String>,

@@ -3,8 +3,8 @@
 use std::{env::VarError, time::Duration};
 
 use tidings::{
-    RetryPolicy, Router, Subscriber,
-    layers::{ChaosConfig, ChaosLayer},
+    ErrorKind, RetryPolicy, Router, Subscriber,
+    layers::{ChaosConfig, ChaosLayer, PublishChaos},
     testing::TestServer,
 };
 use tokio::time::Instant;
@@ -80,6 +80,21 @@ async fn the_delay_comes_before_the_handler() {
     test.rest().await.unwrap();
     assert_eq!(test.handled("fine").len(), 1);
     assert!(began.elapsed() >= Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn simulated_publish_failures_reach_the_publisher_only() {
+    let router = Router::new().on("fine", fine);
+    let chaos = PublishChaos::new(1.0).unwrap();
+    let wrap = move |publisher| chaos.around(publisher);
+    let test = TestServer::start_with(domain(), router, |builder| builder.publish_through(wrap))
+        .await
+        .unwrap();
+    let error = publish(&test, 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("chaos"), "{error}");
+    test.rest().await.unwrap();
+    assert!(test.handled("fine").is_empty());
 }
 
 #[test]

@@ -5,12 +5,17 @@
 
 mod bad_input;
 mod chaos;
+mod configuring;
 mod crash;
+mod detours;
 mod failures;
 mod fallback;
+mod impatient;
 mod lifecycle;
+mod logs;
 mod ordering;
 mod publishing;
 mod resilience;
 mod signals;
+mod spans;
 mod world;
