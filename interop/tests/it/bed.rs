@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tidings::{
     Call, Deadline, Envelope, Settlement, transport::Subscription, transport::Transport,
 };
+use tidings_testkit::rabbitmq::{self, VirtualHost};
 use tokio::{
     io::AsyncWriteExt,
     process::{Child, Command},
@@ -48,19 +49,56 @@ pub(crate) fn golden(file: &str) -> PathBuf {
 /// A folder, removed at the end, and a broker.
 pub(crate) struct Bed {
     folder: PathBuf,
-    broker: Broker,
+    at: At,
 }
 
 /// Which broker the processes use.
-enum Broker {
+#[derive(Clone)]
+pub(crate) enum At {
     /// The embedded one, with a file in the folder.
-    File,
-    /// The virtual host `/` of a node.
-    RabbitMq(SocketAddr),
+    Embedded,
+    /// A virtual host on the RabbitMQ that all tests share, named by its URL.
+    RabbitMq(Arc<VirtualHost>),
+    /// A RabbitMQ node, named by the variables of existing systems.
+    Node(SocketAddr),
 }
 
+impl At {
+    /// `None` where there is no RabbitMQ.
+    pub(crate) async fn rabbitmq() -> Option<Self> {
+        rabbitmq::shared()
+            .await
+            .map(|host| Self::RabbitMq(Arc::new(host)))
+    }
+}
+
+/// Makes two tests of each function: with the embedded broker, and with RabbitMQ.
+macro_rules! on_each_broker {
+    ($($test:ident),+ $(,)?) => {
+        mod embedded {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test($crate::bed::At::Embedded).await;
+                }
+            )+
+        }
+        mod rabbitmq {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    if let Some(at) = $crate::bed::At::rabbitmq().await {
+                        super::$test(at).await;
+                    }
+                }
+            )+
+        }
+    };
+}
+pub(crate) use on_each_broker;
+
 /// The variables in which both sides find a broker.
-pub(crate) fn rabbitmq(address: SocketAddr) -> [(&'static str, String); 4] {
+pub(crate) fn variables(address: SocketAddr) -> [(&'static str, String); 4] {
     [
         ("RABBITMQ_HOST", address.ip().to_string()),
         ("RABBITMQ_PORT", address.port().to_string()),
@@ -78,17 +116,7 @@ pub(crate) struct Ran {
 }
 
 impl Bed {
-    /// With the embedded broker.
-    pub(crate) fn new() -> Self {
-        Self::with(Broker::File)
-    }
-
-    /// With the virtual host `/` of a RabbitMQ node.
-    pub(crate) fn on_rabbitmq(address: SocketAddr) -> Self {
-        Self::with(Broker::RabbitMq(address))
-    }
-
-    fn with(broker: Broker) -> Self {
+    pub(crate) fn new(at: &At) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!(
             "tidings-interop-{}-{}",
@@ -97,12 +125,13 @@ impl Bed {
         );
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).unwrap();
-        Self { folder, broker }
+        let at = at.clone();
+        Self { folder, at }
     }
 
-    /// With the embedded broker and the topology of the captured subscribers, declared with these options.
-    pub(crate) async fn configured(options: &[&str]) -> Self {
-        let bed = Self::new();
+    /// With the topology of the captured subscribers, declared with these options.
+    pub(crate) async fn configured(at: &At, options: &[&str]) -> Self {
+        let bed = Self::new(at);
         bed.configure(options).await;
         bed
     }
@@ -118,9 +147,10 @@ impl Bed {
     }
 
     pub(crate) fn url(&self) -> String {
-        match &self.broker {
-            Broker::File => format!("embedded:{}", self.file("broker").display()),
-            Broker::RabbitMq(address) => format!("amqp://guest:guest@{address}"),
+        match &self.at {
+            At::Embedded => format!("embedded:{}", self.file("broker").display()),
+            At::RabbitMq(host) => host.url(),
+            At::Node(address) => format!("amqp://guest:guest@{address}"),
         }
     }
 
@@ -150,9 +180,9 @@ impl Bed {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.bare(arguments);
         command.arg("--subscribers").arg(golden("subscribers.json"));
-        match &self.broker {
-            Broker::File => command.args(["--transport", &self.url()]),
-            Broker::RabbitMq(address) => command.envs(rabbitmq(*address)),
+        match &self.at {
+            At::Node(address) => command.envs(variables(*address)),
+            _ => command.args(["--transport", &self.url()]),
         };
         command
     }
@@ -229,10 +259,16 @@ impl Bed {
         taken
     }
 
-    /// How many messages wait in each queue that is not empty. The embedded broker only: others cannot list queues.
+    /// How many messages wait in each queue that is not empty.
     pub(crate) async fn waiting(&self) -> Vec<(String, u64)> {
         let transport = self.open().await;
-        let queues = transport.queues(&[]).await.unwrap();
+        let names = transport.queues(&[]).await.unwrap();
+        let names: Vec<_> = names.into_iter().map(|queue| queue.name).collect();
+        // Asked by name: what a broker lists may be a second old.
+        let queues = match names.as_slice() {
+            [] => Vec::new(),
+            names => transport.queues(names).await.unwrap(),
+        };
         transport.close(Deadline::after(PATIENCE)).await.unwrap();
         let mut waiting: Vec<_> = queues
             .into_iter()

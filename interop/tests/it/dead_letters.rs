@@ -2,13 +2,27 @@
 
 use serde_json::json;
 
-use crate::bed::{AUDIT, Bed, MAIL, QUEUE, STORE, USER_CREATED};
+use crate::bed::{AUDIT, At, Bed, MAIL, QUEUE, STORE, USER_CREATED, on_each_broker};
+
+on_each_broker![
+    dead_letters_are_handled_where_they_are,
+    a_failing_handler_of_dead_letters_neither_spins_nor_loses,
+    a_failing_handler_of_expired_messages_neither_spins_nor_loses,
+    what_nobody_takes_expires_into_the_dead_letters,
+    what_expired_comes_back_when_it_is_requeued,
+    requeued_messages_have_all_their_attempts_again,
+    only_what_is_there_is_requeued_however_fast_it_fails_again,
+    the_store_is_requeued_through_its_own_exchange,
+    a_key_that_leads_nowhere_loses_nothing,
+];
 
 const QUICK: &[&str] = &["--retry-ttl", "40", "--main-ttl", "0"];
+/// Soon in the dead letters, if nobody takes it.
+const SHORT: &[&str] = &["--retry-ttl", "40", "--main-ttl", "30"];
 
 /// With so many dead letters of `MAIL` that have failed once.
-async fn dead(count: usize) -> Bed {
-    let bed = Bed::configured(QUICK).await;
+async fn dead(at: At, count: usize) -> Bed {
+    let bed = Bed::configured(&at, QUICK).await;
     bed.publish(&vec![USER_CREATED; count]).await;
     let plan = json!({ MAIL: "F" }).to_string();
     let options = ["--only", MAIL, "--max-retries", "0", "--plan", &plan];
@@ -22,9 +36,8 @@ async fn requeue(bed: &Bed) -> crate::bed::Ran {
         .await
 }
 
-#[tokio::test]
-async fn dead_letters_are_handled_where_they_are() {
-    let bed = dead(2).await;
+async fn dead_letters_are_handled_where_they_are(at: At) {
+    let bed = dead(at, 2).await;
     let ran = bed.consume(&["--dead-letter"], 2).await;
     assert_eq!(ran.acts(MAIL), ("SS".to_owned(), vec![Some(1), Some(1)]));
     let queues = ran.lines[0]["ready"].as_array().unwrap();
@@ -38,10 +51,8 @@ async fn dead_letters_are_handled_where_they_are() {
     );
 }
 
-#[tokio::test]
-async fn a_failing_handler_of_dead_letters_neither_spins_nor_loses() {
-    // Both kinds: one that was counted, and one that expired and has never failed.
-    let bed = dead(1).await;
+async fn a_failing_handler_of_dead_letters_neither_spins_nor_loses(at: At) {
+    let bed = dead(at, 1).await;
     let plan = json!({ MAIL: "F" }).to_string();
     let options = ["--dead-letter", "--plan", &plan, "--linger", "0.3"];
     let ran = bed.consume(&options, 1).await;
@@ -52,8 +63,11 @@ async fn a_failing_handler_of_dead_letters_neither_spins_nor_loses() {
     );
     let ran = bed.consume(&["--dead-letter"], 1).await;
     assert_eq!(ran.acts(MAIL), ("S".to_owned(), vec![Some(1)]));
+}
 
-    let bed = Bed::configured(&["--retry-ttl", "40", "--main-ttl", "30"]).await;
+/// It has never failed, so nothing counts how often it has.
+async fn a_failing_handler_of_expired_messages_neither_spins_nor_loses(at: At) {
+    let bed = Bed::configured(&at, SHORT).await;
     bed.publish(&[USER_CREATED]).await;
     let plan = json!({ MAIL: "F" }).to_string();
     let options = ["--dead-letter", "--only", MAIL, "--plan", &plan];
@@ -63,9 +77,8 @@ async fn a_failing_handler_of_dead_letters_neither_spins_nor_loses() {
     assert_eq!(ran.acts(MAIL), ("S".to_owned(), vec![None]));
 }
 
-#[tokio::test]
-async fn what_nobody_takes_expires_into_the_dead_letters() {
-    let bed = Bed::configured(&["--main-ttl", "30", "--retry-ttl", "40"]).await;
+async fn what_nobody_takes_expires_into_the_dead_letters(at: At) {
+    let bed = Bed::configured(&at, SHORT).await;
     bed.publish(&[USER_CREATED]).await;
     let ran = bed.consume(&["--dead-letter"], 3).await;
     for subscriber in [MAIL, AUDIT, STORE] {
@@ -73,9 +86,8 @@ async fn what_nobody_takes_expires_into_the_dead_letters() {
     }
 }
 
-#[tokio::test]
-async fn what_expired_comes_back_when_it_is_requeued() {
-    let bed = Bed::configured(&["--main-ttl", "30", "--retry-ttl", "40"]).await;
+async fn what_expired_comes_back_when_it_is_requeued(at: At) {
+    let bed = Bed::configured(&at, SHORT).await;
     bed.publish(&[USER_CREATED]).await;
     let dead = format!("dead_letter.{QUEUE}");
     let letter = bed.take(&dead, 1).await.remove(0);
@@ -90,9 +102,8 @@ async fn what_expired_comes_back_when_it_is_requeued() {
     assert_eq!(consumer.end().await.code, Some(0));
 }
 
-#[tokio::test]
-async fn requeued_messages_have_all_their_attempts_again() {
-    let bed = dead(1).await;
+async fn requeued_messages_have_all_their_attempts_again(at: At) {
+    let bed = dead(at, 1).await;
     requeue(&bed).await.printed(json!({"requeued": 1}));
     requeue(&bed).await.printed(json!({"requeued": 0}));
     let plan = json!({ MAIL: "F" }).to_string();
@@ -104,9 +115,8 @@ async fn requeued_messages_have_all_their_attempts_again() {
     assert_eq!(letter[0].headers.int("redelivery_count"), Some(3));
 }
 
-#[tokio::test]
-async fn only_what_is_there_is_requeued_however_fast_it_fails_again() {
-    let bed = dead(3).await;
+async fn only_what_is_there_is_requeued_however_fast_it_fails_again(at: At) {
+    let bed = dead(at, 3).await;
     let plan = json!({ MAIL: "F" }).to_string();
     let options = ["--only", MAIL, "--max-retries", "0", "--plan", &plan];
     let mut consumer = bed.consumer(&options).await;
@@ -120,9 +130,8 @@ async fn only_what_is_there_is_requeued_however_fast_it_fails_again() {
     requeue(&bed).await.printed(json!({"requeued": 3}));
 }
 
-#[tokio::test]
-async fn the_store_is_requeued_through_its_own_exchange() {
-    let bed = Bed::configured(QUICK).await;
+async fn the_store_is_requeued_through_its_own_exchange(at: At) {
+    let bed = Bed::configured(&at, QUICK).await;
     bed.publish(&[USER_CREATED]).await;
     let plan = json!({ STORE: "F" }).to_string();
     let options = ["--only", STORE, "--max-retries", "0", "--plan", &plan];
@@ -151,9 +160,8 @@ async fn the_store_is_requeued_through_its_own_exchange() {
     );
 }
 
-#[tokio::test]
-async fn a_key_that_leads_nowhere_loses_nothing() {
-    let bed = dead(2).await;
+async fn a_key_that_leads_nowhere_loses_nothing(at: At) {
+    let bed = dead(at, 2).await;
     let from = format!("dead_letter.{QUEUE}");
     let nowhere = [
         "requeue",

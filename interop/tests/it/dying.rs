@@ -4,13 +4,20 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use crate::bed::{Bed, MAIL, QUEUE, STORE, USER_CREATED};
+use crate::bed::{At, Bed, MAIL, QUEUE, STORE, USER_CREATED, on_each_broker};
+
+on_each_broker![
+    sigterm_drains_a_consumer,
+    sigterm_ends_a_publisher_that_waits_for_input,
+    a_message_comes_again_if_its_consumer_dies_while_handling_it,
+    a_retry_survives_the_death_of_every_process,
+    nothing_confirmed_is_lost_when_the_owner_of_the_file_is_killed,
+];
 
 const QUICK: &[&str] = &["--retry-ttl", "40", "--main-ttl", "0"];
 
-#[tokio::test]
-async fn sigterm_drains_a_consumer() {
-    let bed = Bed::configured(QUICK).await;
+async fn sigterm_drains_a_consumer(at: At) {
+    let bed = Bed::configured(&at, QUICK).await;
     let consumer = bed.consumer(&["--expect", "5"]).await;
     consumer.terminate().await;
     let ran = consumer.end().await;
@@ -18,9 +25,8 @@ async fn sigterm_drains_a_consumer() {
     assert_eq!(ran.lines, [json!({"summary": {}, "total": 0, "ok": false})]);
 }
 
-#[tokio::test]
-async fn sigterm_ends_a_publisher_that_waits_for_input() {
-    let bed = Bed::configured(QUICK).await;
+async fn sigterm_ends_a_publisher_that_waits_for_input(at: At) {
+    let bed = Bed::configured(&at, QUICK).await;
     let mut publisher = bed.start(&["publish"]);
     publisher.say(USER_CREATED).await;
     let line = publisher.line().await.unwrap();
@@ -33,9 +39,8 @@ async fn sigterm_ends_a_publisher_that_waits_for_input() {
     assert_eq!((ran.code, ran.lines), (Some(0), vec![]));
 }
 
-#[tokio::test]
-async fn a_message_comes_again_if_its_consumer_dies_while_handling_it() {
-    let bed = Bed::configured(QUICK).await;
+async fn a_message_comes_again_if_its_consumer_dies_while_handling_it(at: At) {
+    let bed = Bed::configured(&at, QUICK).await;
     // The handler prints the message. More than a pipe holds keeps it at work until somebody reads.
     let long = "x".repeat(300_000);
     let line =
@@ -53,9 +58,8 @@ async fn a_message_comes_again_if_its_consumer_dies_while_handling_it() {
     );
 }
 
-#[tokio::test]
-async fn a_retry_survives_the_death_of_every_process() {
-    let bed = Bed::configured(QUICK).await;
+async fn a_retry_survives_the_death_of_every_process(at: At) {
+    let bed = Bed::configured(&at, QUICK).await;
     bed.publish(&[USER_CREATED]).await;
     let plan = json!({ MAIL: "F" }).to_string();
     let mut consumer = bed.consumer(&["--only", MAIL, "--plan", &plan]).await;
@@ -69,9 +73,8 @@ async fn a_retry_survives_the_death_of_every_process() {
     assert!(matches!(count, Some(1 | 2)), "{count:?}");
 }
 
-#[tokio::test]
-async fn nothing_confirmed_is_lost_when_the_owner_of_the_file_is_killed() {
-    let bed = Bed::configured(QUICK).await;
+async fn nothing_confirmed_is_lost_when_the_owner_of_the_file_is_killed(at: At) {
+    let bed = Bed::configured(&at, QUICK).await;
     let mut confirmed = HashSet::new();
     let mut seen = HashSet::new();
     let mut publisher = None;

@@ -3,12 +3,25 @@
 use serde_json::{Value, json};
 use tidings::{Address, Call, Deadline, Envelope, Headers};
 
-use crate::bed::{AUDIT, Bed, KEY, MAIL, PATIENCE, QUEUE, STORE, USER_CREATED};
+use crate::bed::{AUDIT, At, Bed, KEY, MAIL, PATIENCE, QUEUE, STORE, USER_CREATED, on_each_broker};
+
+on_each_broker![
+    recovers_after_two_failures,
+    becomes_a_dead_letter_after_the_last_attempt,
+    without_retries_the_first_failure_is_the_last,
+    subscribers_fail_independently,
+    the_store_fails_by_itself,
+    a_store_without_retries_keeps_what_failed,
+    commands_reach_their_handler_and_the_store_once,
+    foreign_headers_cost_no_message,
+    poison_becomes_a_dead_letter_with_its_reason,
+    consumers_share_the_work,
+];
 
 const QUICK: &[&str] = &["--retry-ttl", "40", "--main-ttl", "0"];
 
-async fn bed() -> Bed {
-    let bed = Bed::configured(QUICK).await;
+async fn bed(at: At) -> Bed {
+    let bed = Bed::configured(&at, QUICK).await;
     let published = bed.publish(&[USER_CREATED]).await;
     assert_eq!(published.code, Some(0), "{published:?}");
     assert_eq!(published.lines[0]["routing_key"], KEY);
@@ -16,8 +29,15 @@ async fn bed() -> Bed {
 }
 
 /// One message, a plan for one subscriber, and what becomes of it.
-async fn check(subscriber: &str, max: &str, plan: &str, acts: &str, counts: &[Option<i64>]) -> Bed {
-    let bed = bed().await;
+async fn check(
+    at: At,
+    subscriber: &str,
+    max: &str,
+    plan: &str,
+    acts: &str,
+    counts: &[Option<i64>],
+) -> Bed {
+    let bed = bed(at).await;
     let plan = json!({ subscriber: plan }).to_string();
     let options = ["--only", subscriber, "--max-retries", max, "--plan", &plan];
     let ran = bed.consume(&options, acts.len()).await;
@@ -25,16 +45,14 @@ async fn check(subscriber: &str, max: &str, plan: &str, acts: &str, counts: &[Op
     bed
 }
 
-#[tokio::test]
-async fn recovers_after_two_failures() {
-    let bed = check(MAIL, "5", "FFS", "FFS", &[None, Some(1), Some(2)]).await;
+async fn recovers_after_two_failures(at: At) {
+    let bed = check(at, MAIL, "5", "FFS", "FFS", &[None, Some(1), Some(2)]).await;
     let others = [(format!("{KEY}.{AUDIT}"), 1), ("store".to_owned(), 1)];
     assert_eq!(bed.waiting().await, others, "nothing is left behind");
 }
 
-#[tokio::test]
-async fn becomes_a_dead_letter_after_the_last_attempt() {
-    let bed = check(MAIL, "2", "F", "FFF", &[None, Some(1), Some(2)]).await;
+async fn becomes_a_dead_letter_after_the_last_attempt(at: At) {
+    let bed = check(at, MAIL, "2", "F", "FFF", &[None, Some(1), Some(2)]).await;
     let dead = bed.take(&format!("dead_letter.{QUEUE}"), 1).await;
     let headers = &dead[0].headers;
     assert_eq!(headers.text("queue"), Some(QUEUE));
@@ -53,17 +71,15 @@ async fn becomes_a_dead_letter_after_the_last_attempt() {
     );
 }
 
-#[tokio::test]
-async fn without_retries_the_first_failure_is_the_last() {
-    let bed = check(MAIL, "0", "F", "F", &[None]).await;
+async fn without_retries_the_first_failure_is_the_last(at: At) {
+    let bed = check(at, MAIL, "0", "F", "F", &[None]).await;
     let dead = bed.take(&format!("dead_letter.{QUEUE}"), 1).await;
     assert_eq!(dead[0].headers.int("redelivery_count"), Some(1));
     assert_eq!(dead[0].headers.text("queue"), Some(QUEUE));
 }
 
-#[tokio::test]
-async fn subscribers_fail_independently() {
-    let bed = bed().await;
+async fn subscribers_fail_independently(at: At) {
+    let bed = bed(at).await;
     let plan = json!({ MAIL: "FFFS", AUDIT: "FS" }).to_string();
     let ran = bed.consume(&["--plan", &plan], 7).await;
     assert_eq!(ran.acts(MAIL).0, "FFFS");
@@ -72,9 +88,8 @@ async fn subscribers_fail_independently() {
     assert_eq!(bed.waiting().await, []);
 }
 
-#[tokio::test]
-async fn the_store_fails_by_itself() {
-    let bed = bed().await;
+async fn the_store_fails_by_itself(at: At) {
+    let bed = bed(at).await;
     let plan = json!({ STORE: "F" }).to_string();
     let ran = bed
         .consume(&["--plan", &plan, "--max-retries", "1"], 4)
@@ -88,16 +103,14 @@ async fn the_store_fails_by_itself() {
     assert_eq!(dead[0].headers.text("queue"), Some(&*queue));
 }
 
-#[tokio::test]
-async fn a_store_without_retries_keeps_what_failed() {
-    let bed = check(STORE, "0", "F", "F", &[None]).await;
+async fn a_store_without_retries_keeps_what_failed(at: At) {
+    let bed = check(at, STORE, "0", "F", "F", &[None]).await;
     let dead = bed.take("dead_letter.store", 1).await;
     assert_eq!(dead[0].headers.int("redelivery_count"), Some(1));
 }
 
-#[tokio::test]
-async fn commands_reach_their_handler_and_the_store_once() {
-    let bed = Bed::configured(QUICK).await;
+async fn commands_reach_their_handler_and_the_store_once(at: At) {
+    let bed = Bed::configured(&at, QUICK).await;
     let line = r#"{"type": "command", "name": "persist.user", "attributes": {"name": "Ñandú"}}"#;
     let sent = bed.publish(&[line]).await;
     let key = "petacc.registration.1.command.persist_user";
@@ -113,9 +126,8 @@ async fn commands_reach_their_handler_and_the_store_once() {
     assert_eq!(bed.waiting().await, []);
 }
 
-#[tokio::test]
-async fn foreign_headers_cost_no_message() {
-    let bed = bed().await;
+async fn foreign_headers_cost_no_message(at: At) {
+    let bed = bed(at).await;
     let body = bed.take("store", 1).await.remove(0);
     let foreign = Headers::new().with("traceparent", "00-1-2-03");
     let call = Call::new(
@@ -133,9 +145,8 @@ async fn foreign_headers_cost_no_message() {
     assert_eq!(bed.waiting().await, [("store".to_owned(), 1)]);
 }
 
-#[tokio::test]
-async fn poison_becomes_a_dead_letter_with_its_reason() {
-    let bed = Bed::configured(QUICK).await;
+async fn poison_becomes_a_dead_letter_with_its_reason(at: At) {
+    let bed = Bed::configured(&at, QUICK).await;
     let poison = |body: &str| Call::new(Address::queue(QUEUE), Envelope::new(body.to_owned()));
     bed.inject([
         poison("{"),
@@ -160,9 +171,8 @@ async fn poison_becomes_a_dead_letter_with_its_reason() {
     }
 }
 
-#[tokio::test]
-async fn consumers_share_the_work() {
-    let bed = Bed::configured(QUICK).await;
+async fn consumers_share_the_work(at: At) {
+    let bed = Bed::configured(&at, QUICK).await;
     // This process owns the file throughout: a change of owner repeats what others have under way.
     let owner = bed.open().await;
     let options = ["--only", MAIL];

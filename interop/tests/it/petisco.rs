@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tidings::{Address, Call, Envelope};
 
 use crate::{
-    bed::{Bed, MAIL, QUEUE, golden},
+    bed::{At, Bed, MAIL, QUEUE, golden},
     venv,
 };
 
@@ -58,7 +58,7 @@ impl Peer {
 
     /// Publishes generated messages and has petisco read and write them again: byte for byte the same.
     async fn reads_what_we_publish(&self) {
-        let bed = Bed::configured(&["--main-ttl", "0"]).await;
+        let bed = Bed::configured(&At::Embedded, &["--main-ttl", "0"]).await;
         let lines = self.ask(&["lines", SEED, "300"], "");
         let lines: Vec<_> = lines.iter().map(String::as_str).collect();
         let published = bed.publish(&lines).await;
@@ -103,7 +103,7 @@ impl Peer {
 
     /// Feeds bodies to a consumer and has petisco judge what it made of each.
     async fn agrees_with_what_we_read(&self, bodies: &[Vec<u8>]) {
-        let bed = Bed::configured(&["--main-ttl", "0"]).await;
+        let bed = Bed::configured(&At::Embedded, &["--main-ttl", "0"]).await;
         let last = LAST.as_bytes().to_vec();
         let calls = bodies
             .iter()

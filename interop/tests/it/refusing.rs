@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use crate::bed::{Bed, Ran, USER_CREATED};
+use crate::bed::{At, Bed, Ran, USER_CREATED};
 
 #[tokio::test]
 async fn without_a_transport_it_says_what_to_do() {
-    let bed = Bed::new();
+    let bed = Bed::new(&At::Embedded);
     for action in ["configure", "clear", "publish", "consume"] {
         let ran = Ran::of(bed.bare(&[action]).spawn().unwrap()).await;
         ran.refused("--transport embedded:PATH");
@@ -18,7 +18,7 @@ async fn without_a_transport_it_says_what_to_do() {
 
 #[tokio::test]
 async fn a_bad_subscriber_file_is_named_with_its_problem() {
-    let bed = Bed::new();
+    let bed = Bed::new(&At::Embedded);
     let check = async |content: Option<&str>, why: &str| {
         let path = bed.file("subscribers.json");
         match content {
@@ -40,7 +40,7 @@ async fn a_bad_subscriber_file_is_named_with_its_problem() {
 
 #[tokio::test]
 async fn consumers_refuse_plans_and_names_that_mean_nothing() {
-    let bed = Bed::configured(&[]).await;
+    let bed = Bed::configured(&At::Embedded, &[]).await;
     let known = "the file has `send_mail_on_user_created`, `audit_on_user_lifecycle`";
     for (options, why) in [
         (&["--plan", "FFS"][..], "the plan must be JSON like"),
@@ -59,7 +59,7 @@ async fn consumers_refuse_plans_and_names_that_mean_nothing() {
 
 #[tokio::test]
 async fn a_consumer_that_did_not_see_enough_fails_with_its_summary() {
-    let bed = Bed::configured(&["--main-ttl", "0"]).await;
+    let bed = Bed::configured(&At::Embedded, &["--main-ttl", "0"]).await;
     bed.publish(&[USER_CREATED]).await;
     let options = ["--only", "store_on_message", "--timeout", "1"];
     let ran = bed
@@ -72,7 +72,7 @@ async fn a_consumer_that_did_not_see_enough_fails_with_its_summary() {
 
 #[tokio::test]
 async fn no_more_is_handled_than_was_expected() {
-    let bed = Bed::configured(&["--main-ttl", "0"]).await;
+    let bed = Bed::configured(&At::Embedded, &["--main-ttl", "0"]).await;
     bed.publish(&[USER_CREATED; 9]).await;
     let ran = bed.consume(&["--only", "store_on_message"], 4).await;
     assert_eq!(ran.calls().len(), 4);
@@ -84,7 +84,7 @@ async fn no_more_is_handled_than_was_expected() {
 
 #[tokio::test]
 async fn a_bad_line_ends_publishing_after_those_before_it() {
-    let bed = Bed::configured(&["--main-ttl", "0"]).await;
+    let bed = Bed::configured(&At::Embedded, &["--main-ttl", "0"]).await;
     let ran = bed
         .publish(&[
             USER_CREATED,
@@ -114,7 +114,7 @@ async fn a_bad_line_ends_publishing_after_those_before_it() {
 
 #[tokio::test]
 async fn an_event_for_nobody_is_confirmed() {
-    let bed = Bed::configured(&["--no-store"]).await;
+    let bed = Bed::configured(&At::Embedded, &["--no-store"]).await;
     let line = r#"{"type": "domain_event", "name": "nobody.cares"}"#;
     let ran = bed.publish(&[line]).await;
     assert_eq!((ran.code, ran.lines.len()), (Some(0), 1), "{ran:?}");

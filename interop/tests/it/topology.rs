@@ -2,11 +2,19 @@
 
 use tidings::topology::{Queue, Topology};
 
-use crate::bed::{Bed, QUEUE, USER_CREATED, golden};
+use crate::bed::{At, Bed, QUEUE, USER_CREATED, golden, on_each_broker};
 
-#[tokio::test]
-async fn configuring_again_changes_nothing_and_loses_nothing() {
-    let bed = Bed::configured(&["--main-ttl", "0"]).await;
+on_each_broker![
+    configuring_again_changes_nothing_and_loses_nothing,
+    other_ttls_are_a_conflict_that_names_both,
+    clearing_removes_everything_of_the_service_and_only_that,
+    without_a_store_there_is_none,
+    organization_and_service_come_from_the_environment,
+    only_what_needs_subscribers_asks_for_them,
+];
+
+async fn configuring_again_changes_nothing_and_loses_nothing(at: At) {
+    let bed = Bed::configured(&at, &["--main-ttl", "0"]).await;
     bed.publish(&[USER_CREATED]).await;
     let before = bed.waiting().await;
     assert_eq!(before.len(), 3, "two subscribers and the store: {before:?}");
@@ -16,9 +24,8 @@ async fn configuring_again_changes_nothing_and_loses_nothing() {
     assert_eq!(bed.waiting().await, before);
 }
 
-#[tokio::test]
-async fn other_ttls_are_a_conflict_that_names_both() {
-    let bed = Bed::configured(&["--main-ttl", "7000", "--retry-ttl", "40"]).await;
+async fn other_ttls_are_a_conflict_that_names_both(at: At) {
+    let bed = Bed::configured(&at, &["--main-ttl", "7000", "--retry-ttl", "40"]).await;
     bed.run(&["configure", "--main-ttl", "7000", "--retry-ttl", "50"])
         .await
         .refused("wants 50 ms");
@@ -30,9 +37,8 @@ async fn other_ttls_are_a_conflict_that_names_both() {
         .printed("ok");
 }
 
-#[tokio::test]
-async fn clearing_removes_everything_of_the_service_and_only_that() {
-    let bed = Bed::configured(&[]).await;
+async fn clearing_removes_everything_of_the_service_and_only_that(at: At) {
+    let bed = Bed::configured(&at, &[]).await;
     let transport = bed.open().await;
     let others = Topology::new()
         .queue(Queue::new("petacc.registration2.1.event.a.b"))
@@ -54,9 +60,8 @@ async fn clearing_removes_everything_of_the_service_and_only_that() {
     bed.run(&["configure"]).await.printed("ok");
 }
 
-#[tokio::test]
-async fn without_a_store_there_is_none() {
-    let bed = Bed::configured(&["--no-store", "--main-ttl", "0"]).await;
+async fn without_a_store_there_is_none(at: At) {
+    let bed = Bed::configured(&at, &["--no-store", "--main-ttl", "0"]).await;
     bed.publish(&[USER_CREATED]).await;
     let waiting = bed.waiting().await;
     assert_eq!(waiting.len(), 2, "the subscribers only: {waiting:?}");
@@ -65,9 +70,8 @@ async fn without_a_store_there_is_none() {
         .refused("queue `store` does not exist");
 }
 
-#[tokio::test]
-async fn organization_and_service_come_from_the_environment() {
-    let bed = Bed::new();
+async fn organization_and_service_come_from_the_environment(at: At) {
+    let bed = Bed::new(&at);
     let run = async |arguments: &[&str]| {
         let mut command = bed.command(arguments);
         command.env("ACC_ORG", "acme").env("ACC_SVC", "shop");
@@ -83,9 +87,8 @@ async fn organization_and_service_come_from_the_environment() {
     assert!(transport.queues(&[]).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn only_what_needs_subscribers_asks_for_them() {
-    let bed = Bed::configured(&["--main-ttl", "0"]).await;
+async fn only_what_needs_subscribers_asks_for_them(at: At) {
+    let bed = Bed::configured(&at, &["--main-ttl", "0"]).await;
     let run = async |arguments: &[&str]| {
         let mut command = bed.bare(arguments);
         command.args(["--transport", &bed.url()]);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tidings_testkit::rabbitmq::Node;
 use tokio::process::Command;
 
-use crate::{bed::rabbitmq, role::Role};
+use crate::{bed::variables, role::Role};
 
 /// A process in which petisco takes orders. Dropping it ends it.
 pub(super) struct Desk {
@@ -96,7 +96,7 @@ pub(super) fn script(python: &Path, address: SocketAddr, arguments: &[&str]) -> 
         .args(["-W", "ignore"])
         .arg(script)
         .args(arguments)
-        .envs(rabbitmq(address))
+        .envs(variables(address))
         // Its log says nothing here that the test does not know.
         .env("LOGURU_LEVEL", "CRITICAL")
         .stdin(std::process::Stdio::piped())

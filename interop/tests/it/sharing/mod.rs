@@ -17,7 +17,11 @@ use serde_json::{Value, json};
 use tidings_testkit::rabbitmq::Node;
 
 use self::desk::Desk;
-use crate::{bed::Bed, role::Role, venv};
+use crate::{
+    bed::{At, Bed},
+    role::Role,
+    venv,
+};
 
 /// The exchange of the service, and those for failed messages.
 const EXCHANGE: &str = "petacc.registration";
@@ -52,7 +56,7 @@ impl Shared {
         let node = Node::start(name).await?;
         let address = node.virtual_host("/").await.address();
         Some(Self {
-            ours: Bed::on_rabbitmq(address),
+            ours: Bed::new(&At::Node(address)),
             desk: Desk::open(&python, &node, address),
             python,
             node,

@@ -123,7 +123,7 @@ async fn nothing_is_lost_silently(shared: &mut Shared) {
     let published = shared.ours.publish(&[LINES[0]]).await;
     published.refused("exchange `petacc.registration`");
     let mut configure = shared.ours.bare(&["configure", "--no-store"]);
-    configure.envs(crate::bed::rabbitmq(shared.address));
+    configure.envs(crate::bed::variables(shared.address));
     let configured = crate::bed::Ran::of(configure.spawn().unwrap()).await;
     assert_eq!(configured.printed("ok").code, Some(0));
     let published = shared.ours.publish(&[LINES[0]]).await;
