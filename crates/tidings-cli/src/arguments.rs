@@ -1,0 +1,62 @@
+//! The command line as a whole; the arguments of each command are in its own file.
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    commands::{completions, deadletters, dispatch, publish, queues, requeue, tail, topology},
+    connect::Connection,
+    exit,
+    output::Format,
+};
+
+/// See, publish, move and repair messages of any broker that Tidings can talk to.
+#[derive(Debug, Parser)]
+#[command(name = "tidings", version, after_help = exit::HELP, max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// How results are printed: `json` is one document, or one line per item where a command goes on
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub(crate) output: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Exchanges, queues and bindings: show what is wanted, declare it, compare it, delete it
+    Topology {
+        #[command(subcommand)]
+        action: topology::Action,
+    },
+    /// Publish raw messages, or domain events
+    Publish(Box<publish::Options>),
+    /// Publish domain commands
+    Dispatch(dispatch::Options),
+    /// Show messages as they come
+    Tail(tail::Options),
+    /// Show how full queues are and how fast messages pass through them
+    Queues(queues::Options),
+    /// Look at dead letters, put them back into their queues, or drop them
+    #[command(visible_alias = "dead-letters")]
+    Deadletters {
+        #[command(subcommand)]
+        action: deadletters::Action,
+    },
+    /// Move messages through the retry exchange, with the options of `petisco-rabbitmq -rq`
+    Requeue(requeue::Options),
+    /// Print the completions of a shell
+    Completions(completions::Options),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}
