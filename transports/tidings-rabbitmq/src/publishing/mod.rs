@@ -10,11 +10,15 @@
 
 mod amqp;
 mod engine;
+#[cfg(test)]
+mod fake;
 mod flight;
 mod job;
 mod line;
 mod quarantine;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::{fmt, sync::Arc, time::Duration};
