@@ -93,7 +93,6 @@ async fn petisco_handles_our_dead_letters(shared: &mut Shared) {
         .theirs(json!({"only": [MAIL], "dead_letter": true}))
         .await;
     assert_eq!(theirs.line().await.unwrap()["format"], sent[0]);
-    drop(theirs);
     let audit = format!("{KEY}.{AUDIT}");
     shared
         .desk
@@ -118,13 +117,15 @@ async fn failing_handlers_of_dead_letters_neither_spin_nor_lose(shared: &mut Sha
         .await;
     shared.desk.publish(&[USER_CREATED]).await;
     assert_eq!(theirs.line().await.unwrap()["act"], "F");
+    let others = format!("dead_letter.{KEY}.{AUDIT}");
+    let letters = [(&*dead, 1), (&*others, 1), ("dead_letter.store", 1)];
+    shared.desk.sees_waiting(&letters).await;
     drop(theirs);
     shared.desk.publish(&[USER_CREATED]).await;
     let body =
         r#"{"data": {"id": "5cbf63c8-8ff7-44d0-a3a5-8c4e0ec3cf86", "type": "user.created"}}"#;
     let bare = json!({"exchange": DEAD_LETTER_EXCHANGE, "routing_key": dead, "body": body});
     shared.desk.ask("put", bare).await;
-    let others = format!("dead_letter.{KEY}.{AUDIT}");
     let letters = [(&*dead, 3), (&*others, 2), ("dead_letter.store", 2)];
     shared.desk.sees_waiting(&letters).await;
     fail(shared, MAIL, &["--dead-letter", "--linger", "0.5"], 3).await;

@@ -48,7 +48,6 @@ async fn sigterm_in_the_middle_drains(shared: &mut Shared) {
         let next = theirs.line().await.unwrap();
         assert_ne!(id(&next["format"]), id(&call["format"]));
     }
-    drop(theirs);
     let audit = format!("{KEY}.{AUDIT}");
     shared
         .desk
@@ -92,6 +91,7 @@ async fn we_go_on_when_the_broker_is_back(shared: &mut Shared) {
         .ours
         .consumer(&["--only", MAIL, "--plan", &plan])
         .await;
+    let idle = shared.ours.consumer(&["--only", AUDIT]).await;
     let mut publisher = shared.ours.start(&["publish"]);
     publisher.say(USER_CREATED).await;
     let first = publisher.line().await.unwrap();
@@ -101,6 +101,12 @@ async fn we_go_on_when_the_broker_is_back(shared: &mut Shared) {
         (&json!("F"), &first["format"])
     );
     shared.node.stop().await;
+    idle.terminate().await;
+    assert_eq!(
+        idle.end().await.code,
+        Some(0),
+        "it can end without a broker"
+    );
     publisher.say(USER_CREATED).await;
     shared.node.resume().await;
     let second = publisher.line().await.expect("it goes on by itself");

@@ -93,6 +93,10 @@ async fn copies_are_as_captured(shared: &mut Shared, side: Side) {
         assert_eq!(without_ours(copy), captured(file, copy), "{file}");
         assert_eq!(body(copy), sent[0], "{file}");
     }
+    let audit = format!("{KEY}.{AUDIT}");
+    let dead = format!("dead_letter.{QUEUE}");
+    let left = [(&*dead, 1), (&*audit, 1), ("store", 1)];
+    shared.desk.sees_waiting(&left).await;
     let ours = failing.end(3).await;
     let reason = &copies[2]["properties"]["headers"]["tidings-reason"];
     match side {
@@ -100,10 +104,6 @@ async fn copies_are_as_captured(shared: &mut Shared, side: Side) {
         Side::Ours => assert_eq!((ours, reason), (3, &json!("max_retries"))),
         Side::Both => assert!((1..3).contains(&ours), "both work: {ours} calls were ours"),
     }
-    let audit = format!("{KEY}.{AUDIT}");
-    let dead = format!("dead_letter.{QUEUE}");
-    let left = [(&*dead, 1), (&*audit, 1), ("store", 1)];
-    shared.desk.sees_waiting(&left).await;
 }
 
 async fn copies_of_the_store_are_as_captured(shared: &mut Shared, side: Side) {
@@ -115,6 +115,9 @@ async fn copies_of_the_store_are_as_captured(shared: &mut Shared, side: Side) {
     let sent = shared.desk.publish(&[USER_CREATED]).await;
     // The retry, its way back into the store, and the dead letter.
     let copies = shared.desk.tapped(3).await;
+    let (mail, audit) = (QUEUE, format!("{KEY}.{AUDIT}"));
+    let left = [("dead_letter.store", 1), (mail, 1), (&*audit, 1)];
+    shared.desk.sees_waiting(&left).await;
     failing.end(2).await;
     assert_eq!(
         without_ours(&copies[0]),
@@ -130,9 +133,6 @@ async fn copies_of_the_store_are_as_captured(shared: &mut Shared, side: Side) {
         format!("{KEY}.{STORE}")
     );
     assert_eq!(body(&dead), sent[0]);
-    let (mail, audit) = (QUEUE, format!("{KEY}.{AUDIT}"));
-    let left = [("dead_letter.store", 1), (mail, 1), (&*audit, 1)];
-    shared.desk.sees_waiting(&left).await;
 }
 
 async fn without_retries_the_first_failure_is_the_last(shared: &mut Shared, side: Side) {
