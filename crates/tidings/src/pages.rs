@@ -30,6 +30,9 @@ struct Queues;
 #[doc = include_str!("../../../docs/guide/embedded.md")]
 struct Embedded;
 
+#[doc = include_str!("../../../docs/guide/joining-petisco.md")]
+struct JoiningPetisco;
+
 #[doc = include_str!("../../../docs/guide/observing.md")]
 struct Observing;
 
