@@ -9,8 +9,10 @@
 //! alive and gathers acks, `declaring` compares, declares and remembers topologies, `management` asks the broker's HTTP API
 //! for what AMQP cannot see.
 
+mod acker;
 mod config;
 mod connection;
+mod consuming;
 mod declaring;
 mod envelope;
 mod error;
@@ -19,6 +21,7 @@ mod notation;
 mod publisher;
 mod publishing;
 mod secret;
+mod subscriber;
 mod url;
 
 pub use crate::{

@@ -19,7 +19,7 @@ use tidings_core::{Result, transport::BoxFuture};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::{generation::Generation, reactor::Reactor};
+pub(crate) use self::{backoff::Backoff, generation::Generation, reactor::Reactor};
 use crate::{config::RabbitMqConfig, error};
 
 /// What a connection is for. Two directions on one connection would let a broker that is short of memory, which

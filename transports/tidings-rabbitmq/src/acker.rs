@@ -1,0 +1,198 @@
+//! Settles the deliveries of one channel.
+//!
+//! A settlement is recorded in a [`Book`] and is complete with that: AMQP 0.9.1 has no confirmation of an ack, so there
+//! is nothing to wait for. Frames are queued right here, on the thread that settles: lapin takes a frame on the
+//! first poll of its future, and what comes after that is only the news that it was written. When the channel has
+//! ended, its tags mean nothing any more, and this says so.
+
+use std::{
+    fmt,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use futures_util::FutureExt;
+use lapin::{
+    Channel,
+    options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions},
+};
+use tidings_core::{Completion, Error, ErrorKind, Result, Settlement, acker::Settle};
+use tokio::sync::Notify;
+
+use crate::consuming::book::{Book, Frame, Return};
+
+/// One for all deliveries of a channel.
+pub(crate) struct ChannelSettle {
+    channel: Channel,
+    book: Mutex<Book>,
+    /// How many deliveries have come in.
+    delivered: AtomicU64,
+    /// Set once, when the channel has ended or is about to.
+    over: AtomicBool,
+    /// Whether the keeper looks after acks that wait.
+    attended: AtomicBool,
+    /// Whether the keeper waits for the last settlement.
+    ending: AtomicBool,
+    /// Asks the keeper to look after acks, or tells it that everything is settled.
+    news: Notify,
+    /// Streams keep their messages whatever happens to a delivery: there is no giving back.
+    is_stream: bool,
+    has_warned: AtomicBool,
+}
+
+impl ChannelSettle {
+    pub(crate) fn new(channel: Channel, prefetch: u16, is_stream: bool) -> Self {
+        Self {
+            channel,
+            book: Mutex::new(Book::new(prefetch)),
+            delivered: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+            attended: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            news: Notify::new(),
+            is_stream,
+            has_warned: AtomicBool::new(false),
+        }
+    }
+
+    /// Counts deliveries that have come in. Their tags are those after the ones counted before.
+    pub(crate) fn count(&self, deliveries: u64) {
+        self.delivered.fetch_add(deliveries, Ordering::Relaxed);
+    }
+
+    /// Sends the acks that wait, and takes no further settlement.
+    pub(crate) fn end(&self) {
+        let mut book = self.book();
+        if !self.over.swap(true, Ordering::Relaxed) {
+            book.flush(&mut |frame| self.send(frame));
+        }
+    }
+
+    /// Resolves when acks wait that nobody attends to, or when everything is settled.
+    ///
+    /// # Cancel safety
+    /// Yes: news that nobody has heard are kept.
+    pub(crate) async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// Whether every delivery is settled. From now on, the last settlement makes news.
+    pub(crate) fn is_settled(&self) -> bool {
+        let book = self.book();
+        self.ending.store(true, Ordering::Relaxed);
+        book.settled() >= self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// One look at the acks that wait, after a look that returned `seen`: sends them if they have waited since then.
+    /// `None` if none is left and the next one will make news.
+    pub(crate) fn attend(&self, seen: Option<u64>) -> Option<u64> {
+        let mut book = self.book();
+        if seen == Some(book.rounds()) {
+            book.flush(&mut |frame| self.send(frame));
+        }
+        self.attended.store(book.waits(), Ordering::Relaxed);
+        book.waits().then(|| book.rounds())
+    }
+
+    /// Gives the deliveries back that were never handed out.
+    pub(crate) fn return_unseen(&self, tags: impl IntoIterator<Item = u64>) {
+        for tag in tags {
+            self.abandon(tag);
+        }
+    }
+
+    fn record(&self, settlement: &Settlement, tag: u64) -> Result<()> {
+        let mut book = self.book();
+        // Looked at under the lock: after `end` nothing is recorded.
+        if self.over.load(Ordering::Relaxed) || !self.channel.status().connected() {
+            return Err(lost_delivery());
+        }
+        let delivered = self.delivered.load(Ordering::Relaxed);
+        let mut send = |frame| self.send(frame);
+        match self.means(settlement) {
+            None => book.ack(tag, delivered, &mut send),
+            Some(how) => book.give_back(tag, how, &mut send),
+        }
+        let is_last = self.ending.load(Ordering::Relaxed) && book.settled() >= delivered;
+        let is_unattended = book.waits() && !self.attended.swap(true, Ordering::Relaxed);
+        drop(book);
+        if is_last || is_unattended {
+            self.news.notify_one();
+        }
+        Ok(())
+    }
+
+    /// How the delivery is to be given back; `None` if it is done.
+    fn means(&self, settlement: &Settlement) -> Option<Return> {
+        let how = match settlement {
+            Settlement::Ack => return None,
+            // RabbitMQ cannot keep it back for a while.
+            Settlement::Nack { .. } => Return::Requeue,
+            Settlement::Reject => Return::Reject,
+        };
+        if !self.is_stream {
+            return Some(how);
+        }
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a delivery from a stream cannot be given back, it counts as done: a stream keeps its messages, read it again from an offset"
+            );
+        }
+        None
+    }
+
+    fn send(&self, frame: Frame) {
+        // The first poll queues the frame. Whether it is written nobody can act upon: if not, the delivery comes again.
+        let _sent = match frame {
+            Frame::Ack { tag, multiple } => {
+                let options = BasicAckOptions { multiple };
+                self.channel.basic_ack(tag, options).now_or_never()
+            }
+            Frame::Requeue(tag) => {
+                let options = BasicNackOptions {
+                    multiple: false,
+                    requeue: true,
+                };
+                self.channel.basic_nack(tag, options).now_or_never()
+            }
+            Frame::Reject(tag) => {
+                let options = BasicRejectOptions { requeue: false };
+                self.channel.basic_reject(tag, options).now_or_never()
+            }
+        };
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Settle for ChannelSettle {
+    fn settle(&self, tag: u64, how: Settlement) -> Completion {
+        Completion::ready(self.record(&how, tag))
+    }
+
+    fn abandon(&self, tag: u64) {
+        // If the channel has ended, the broker has the delivery back already.
+        let _given_back = self.record(&Settlement::Nack { delay: None }, tag).is_ok();
+    }
+}
+
+/// For a settlement that comes after the delivery went back to its queue.
+fn lost_delivery() -> Error {
+    Error::new(
+        ErrorKind::Closed,
+        "the delivery is no longer ours, because its connection or its channel has ended: it will come again",
+    )
+}
+
+impl fmt::Debug for ChannelSettle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelSettle")
+            .field("channel", &self.channel.id())
+            .field("over", &self.over)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,224 @@
+//! A live consumer: one channel of one generation, with a consumer on it.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_util::Stream;
+use lapin::{
+    Channel, Consumer,
+    message::Delivery,
+    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
+    types::{MAX_SHORT_STRING_LENGTH, ShortString},
+};
+use tidings_core::{
+    Error, ErrorKind, Result, topology::arguments::STREAM_OFFSET, transport::Subscription,
+};
+
+use crate::{
+    acker::ChannelSettle,
+    connection::Generation,
+    consuming::handover::Handover,
+    error,
+    notation::{short, to_table},
+};
+
+/// How many deliveries are taken in one go. Only consumers without a prefetch ever have more.
+const AT_ONCE: usize = 1_024;
+
+/// A consumer and the channel that it has for itself.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    pub(crate) generation: Generation,
+    channel: Channel,
+    consumer: Consumer,
+    pub(crate) settle: Arc<ChannelSettle>,
+    /// Taken from lapin and not handed over yet.
+    batch: VecDeque<Delivery>,
+}
+
+/// Why a consumer has ended although nobody here wanted it.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The broker has cancelled it; the channel is alive.
+    Cancelled,
+    /// The channel or the whole connection is gone.
+    Lost(String),
+}
+
+impl Attachment {
+    /// Opens a channel and consumes.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such queue, [`Denied`](ErrorKind::Denied) if it belongs to another
+    /// connection or consumer, else what the broker says.
+    pub(crate) async fn open(generation: Generation, to: &Subscription) -> Result<Self> {
+        let ended = generation.clone();
+        tokio::select! {
+            // Cancel-safe: a channel that nobody gets is closed.
+            opened = Self::consume(generation, to) => opened,
+            () = ended.over() => Err(lost(&ended)),
+        }
+    }
+
+    async fn consume(generation: Generation, to: &Subscription) -> Result<Self> {
+        let queue = short(&to.queue, "the queue name")?;
+        let arguments = to_table(&to.arguments)?;
+        let channel = generation.channel().await?;
+        let refused = |failed: lapin::Error| {
+            generation.suspect(&failed);
+            refusal(&failed, &to.queue)
+        };
+        // For each consumer started after it, not for all of the channel together.
+        let qos = BasicQosOptions { global: false };
+        channel
+            .basic_qos(to.prefetch.max(1), qos)
+            .await
+            .map_err(refused)?;
+        let options = BasicConsumeOptions::default();
+        let consumer = channel
+            .basic_consume(queue, consumer_tag(&to.name), options, arguments)
+            .await
+            .map_err(refused)?;
+        let is_stream = to.arguments.get(STREAM_OFFSET).is_some();
+        let settle = ChannelSettle::new(channel.clone(), to.prefetch, is_stream);
+        Ok(Self {
+            generation,
+            channel,
+            consumer,
+            settle: Arc::new(settle),
+            batch: VecDeque::new(),
+        })
+    }
+
+    /// Hands over what has come in; resolves when the consumer has ended.
+    pub(crate) fn poll_pump(&mut self, to: &Handover, cx: &mut Context<'_>) -> Poll<Ended> {
+        let ended = loop {
+            match Pin::new(&mut self.consumer).poll_next(cx) {
+                Poll::Ready(Some(Ok(delivery))) => self.batch.push_back(delivery),
+                Poll::Ready(Some(Err(failed))) => break Some(self.lost(&failed)),
+                Poll::Ready(None) => break Some(self.ended()),
+                Poll::Pending => break None,
+            }
+            if self.batch.len() == AT_ONCE {
+                cx.waker().wake_by_ref();
+                break None;
+            }
+        };
+        if !self.batch.is_empty() {
+            // Counted first: a delivery may be settled before this returns.
+            self.settle.count(self.batch.len() as u64);
+            to.give(&mut self.batch);
+        }
+        ended.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn lost(&self, failed: &lapin::Error) -> Ended {
+        self.generation.suspect(failed);
+        Ended::Lost(error::said(failed))
+    }
+
+    /// A stream that ends without an error: cancelled, unless the channel is gone as well.
+    fn ended(&self) -> Ended {
+        if self.generation.is_over() {
+            Ended::Lost(self.generation.why())
+        } else if self.channel.status().connected() {
+            Ended::Cancelled
+        } else {
+            Ended::Lost("the channel was closed".to_owned())
+        }
+    }
+
+    /// Stops the deliveries and waits until no more can come. What has come in meanwhile is returned.
+    pub(crate) async fn cancel(&mut self) -> Vec<u64> {
+        let (tag, options) = (self.consumer.tag(), BasicCancelOptions::default());
+        if let Err(failed) = self.channel.basic_cancel(tag, options).await {
+            self.generation.suspect(&failed);
+        }
+        let mut tags = Vec::new();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while let Poll::Ready(Some(Ok(delivery))) = Pin::new(&mut self.consumer).poll_next(&mut cx)
+        {
+            tags.push(delivery.delivery_tag);
+        }
+        self.settle.count(tags.len() as u64);
+        tags
+    }
+
+    /// Sends the acks that wait and closes the channel; the broker's answer comes after it has read them. Unsettled
+    /// deliveries go back to their queue.
+    pub(crate) async fn close(self) {
+        self.settle.end();
+        if !self.channel.status().connected() {
+            return;
+        }
+        tokio::select! {
+            // Cancel-safe: the close has been queued.
+            closed = self.channel.close(200, "done".into()) => if let Err(failed) = closed {
+                self.generation.suspect(&failed);
+            },
+            () = self.generation.over() => {}
+        }
+    }
+}
+
+/// An attachment that is dropped has ended, whoever dropped it.
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.settle.end();
+    }
+}
+
+/// What the broker's own tools show: whose consumer it is, and which one.
+fn consumer_tag(name: &str) -> ShortString {
+    let random = format!("-{:08x}", fastrand::u32(..));
+    let mut end = name.len().min(MAX_SHORT_STRING_LENGTH - random.len());
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    ShortString::from(format!("{}{random}", &name[..end]))
+}
+
+/// What it means that the broker does not let us consume.
+fn refusal(failed: &lapin::Error, queue: &str) -> Error {
+    match error::code(failed) {
+        Some(error::NOT_FOUND) => no_queue(queue),
+        Some(error::RESOURCE_LOCKED) => Error::new(
+            ErrorKind::Denied,
+            format!(
+                "queue `{queue}` belongs exclusively to another connection: use a name of your own"
+            ),
+        ),
+        _ => error::of_channel(failed, &format!("cannot consume from queue `{queue}`")),
+    }
+}
+
+pub(crate) fn no_queue(queue: &str) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("queue `{queue}` does not exist: declare it first"),
+    )
+}
+
+fn lost(generation: &Generation) -> Error {
+    let context = format!("the connection to RabbitMQ was lost: {}", generation.why());
+    Error::new(ErrorKind::Unavailable, context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consumer_tags_show_the_name_and_fit() {
+        let tag = consumer_tag("send_mail");
+        assert!(tag.as_str().starts_with("send_mail-"), "{tag}");
+        assert_ne!(tag, consumer_tag("send_mail"));
+        for long in ["x".repeat(300), "é".repeat(200), "x".repeat(245) + "éé"] {
+            assert!(consumer_tag(&long).as_str().len() <= 255);
+        }
+    }
+}
