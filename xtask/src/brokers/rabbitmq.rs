@@ -1,7 +1,7 @@
 //! RabbitMQ: as a container, or from the Debian package without a service manager.
 //!
 //! The management plugin is part of it, because tests create their virtual hosts through the HTTP API and look
-//! there at what AMQP does not tell. Its figures are a second old at most.
+//! there at what AMQP does not tell. Its figures are two seconds old at most.
 
 use std::{
     fs,
@@ -40,8 +40,11 @@ pub(crate) const RABBITMQ: Broker = Broker {
     greetings: &[b"AMQP\x00\x00\x09\x01", b"HEAD / HTTP/1.0\r\n\r\n"],
 };
 
-/// As settings on the command line, which the container takes as well.
-const STATISTICS: &str = "-rabbit collect_statistics_interval 1000";
+/// Figures are sent, and samples of them taken, once a second; either alone leaves them five seconds old. These are
+/// settings on the command line because the container takes them as well.
+const STATISTICS: &str = "-rabbit collect_statistics_interval 1000 \
+    -rabbitmq_management_agent sample_retention_policies \
+    [{global,[{605,1},{3660,60}]},{basic,[{605,1},{3600,60}]},{detailed,[{605,1}]}]";
 
 /// The Erlang name server would start itself as a daemon and stay; started here it ends with the group.
 pub(crate) const SCRIPT: &str = "epmd & exec \"$0\"";
