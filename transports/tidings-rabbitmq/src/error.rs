@@ -37,10 +37,11 @@ pub(crate) fn of_handshake(error: &lapin::Error, config: &RabbitMqConfig) -> Err
         lapin::ErrorKind::ProtocolError(said) => refused_handshake(said, config),
         _ => None,
     };
-    let (at, said) = (config.at(), said(error));
     refusal.unwrap_or_else(|| {
-        let context =
-            format!("RabbitMQ at `{at}` ended the connection while it was being made: {said}");
+        let (at, said) = (config.at(), said(error));
+        let context = format!(
+            "`{at}` ended the connection while it was being made: see RabbitMQ's log, or check that it is RabbitMQ ({said})"
+        );
         Error::new(ErrorKind::Unavailable, context)
     })
 }
@@ -61,12 +62,7 @@ fn refused_handshake(said: &AMQPError, config: &RabbitMqConfig) -> Option<Error>
             ErrorKind::Denied,
             format!(
                 "RabbitMQ at `{at}` refuses user `{user}`: correct user and password{} ({text})",
-                // RabbitMQ's own rule, and the most frequent reason by far.
-                if user == "guest" {
-                    "; `guest` may only connect from the broker's own machine"
-                } else {
-                    ""
-                }
+                guest_rule(config)
             ),
         ),
         NOT_ALLOWED if text.contains("not found") => (
@@ -86,6 +82,16 @@ fn refused_handshake(said: &AMQPError, config: &RabbitMqConfig) -> Option<Error>
         _ => return None,
     };
     Some(for_good(kind, context))
+}
+
+/// RabbitMQ's own rule, and far from its machine the most frequent reason by far.
+fn guest_rule(config: &RabbitMqConfig) -> &'static str {
+    let is_near = matches!(config.host.as_str(), "localhost" | "127.0.0.1" | "::1");
+    if config.user == "guest" && !is_near {
+        "; `guest` may only connect from the broker's own machine"
+    } else {
+        ""
+    }
 }
 
 /// What does not become better by trying again.
@@ -212,13 +218,10 @@ fn classify(said: &AMQPError) -> (ErrorKind, &'static str) {
     }
 }
 
-/// What the broker or lapin said, in the broker's own words where there are some.
+/// What the broker or lapin said, in the broker's own words where there are some: they begin with the name of the code.
 pub(crate) fn said(error: &lapin::Error) -> String {
     match error.kind() {
-        lapin::ErrorKind::ProtocolError(said) => {
-            // Its texts begin with the name of the code.
-            format!("{} (code {})", said.get_message(), said.get_id())
-        }
+        lapin::ErrorKind::ProtocolError(said) => said.get_message().to_string(),
         _ => error.to_string(),
     }
 }

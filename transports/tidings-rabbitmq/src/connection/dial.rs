@@ -3,9 +3,10 @@
 //! Name, socket and TLS are ours, one step after the other, so that the error says which of them failed; lapin gets
 //! a stream on which the broker can be spoken to.
 
-use std::{io, sync::Mutex};
+use std::{io, pin::pin, sync::Mutex, time::Duration};
 
 use async_compat::Compat;
+use futures_util::future::{Either, select};
 use lapin::{
     AsyncTcpStream, Connection, ConnectionProperties, runtime::default_runtime,
     tcp::RustlsConnector,
@@ -13,7 +14,7 @@ use lapin::{
 use tidings_core::{Error, ErrorKind, Result};
 use tokio::{
     net::{TcpStream, lookup_host},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{Role, server, tls};
@@ -21,6 +22,9 @@ use crate::{
     config::{RabbitMqConfig, TlsConfig},
     error,
 };
+
+/// After which silence a peer may be no broker.
+const HESITATION: Duration = Duration::from_secs(1);
 
 /// A stream to the broker, encrypted or not.
 pub(crate) type Stream = AsyncTcpStream<Compat<TcpStream>>;
@@ -46,10 +50,24 @@ async fn attempt(config: &RabbitMqConfig, role: Role) -> Result<Connection> {
         taken.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
     };
     let runtime = default_runtime().map_err(|failed| error::of_handshake(&failed, config))?;
-    match Connection::connector(config.to_uri(), runtime, take, properties).await {
+    let handshake = pin!(Connection::connector(
+        config.to_uri(),
+        runtime,
+        take,
+        properties
+    ));
+    let made = match select(handshake, pin!(sleep(HESITATION))).await {
+        Either::Left((made, _)) => made,
+        // An HTTP server waits for the end of what it takes for a request. Who is it?
+        Either::Right(((), handshake)) => match server::identify(config).await {
+            Some(stranger) => return Err(stranger),
+            None => handshake.await,
+        },
+    };
+    match made {
         Ok(connection) => Ok(connection),
         Err(failed) if error::code(&failed).is_some() => Err(error::of_handshake(&failed, config)),
-        // It did not answer as a broker does. Who is it?
+        // It did not answer as a broker does.
         Err(failed) => Err(server::identify(config)
             .await
             .unwrap_or_else(|| error::of_handshake(&failed, config))),

@@ -18,6 +18,9 @@ use crate::{config::RabbitMqConfig, error};
 
 /// How a client of AMQP 0.9.1 begins.
 const HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
+/// What every kind of server answers to at once: one that speaks HTTP with HTTP, one that speaks TLS with an alert, and a
+/// broker with the header that it would like better.
+const QUESTION: &[u8] = b"HEAD / HTTP/1.0\r\n\r\n";
 /// More than any broker says about itself.
 const MOST: usize = 64 * 1024;
 /// How long a peer may take to say something when we only want to know who it is.
@@ -53,7 +56,7 @@ impl std::fmt::Display for Version {
 pub(crate) async fn version(config: &RabbitMqConfig) -> Result<Version> {
     let asked = async {
         let mut stream = stream(&config.host, config.port, config.tls.as_ref(), "RabbitMQ").await?;
-        Ok(greet(&mut stream).await)
+        Ok(greet(&mut stream, HEADER).await)
     };
     let said = timeout(config.connection_timeout, asked).await;
     let said = said.unwrap_or_else(|_| Err(error::no_answer(config)))?;
@@ -66,11 +69,11 @@ pub(crate) async fn version(config: &RabbitMqConfig) -> Result<Version> {
     })
 }
 
-/// Says the header and returns what is answered: one frame, or what comes until the peer ends.
-async fn greet(stream: &mut Stream) -> Vec<u8> {
+/// Says something and returns what is answered: one frame, or what comes until the peer ends.
+async fn greet(stream: &mut Stream, greeting: &[u8]) -> Vec<u8> {
     let mut said = vec![0; MOST];
     let mut length = 0;
-    if stream.write_all(HEADER).await.is_err() || stream.flush().await.is_err() {
+    if stream.write_all(greeting).await.is_err() || stream.flush().await.is_err() {
         return Vec::new();
     }
     while !is_enough(&said[..length]) {
@@ -121,7 +124,7 @@ fn text(table: &FieldTable, name: &str) -> Option<String> {
 pub(super) async fn identify(config: &RabbitMqConfig) -> Option<Error> {
     let asked = async {
         let stream = stream(&config.host, config.port, config.tls.as_ref(), "RabbitMQ").await;
-        greet(&mut stream.ok()?).await.into()
+        greet(&mut stream.ok()?, QUESTION).await.into()
     };
     let said = timeout(PATIENCE, asked).await.ok().flatten()?;
     let what = stranger(&said)?;
@@ -136,6 +139,7 @@ fn stranger(said: &[u8]) -> Option<&'static str> {
         ),
         // A TLS alert: type, and major version 3.
         [0x15, 3, ..] => Some("it speaks TLS, begin the URL with `amqps:`"),
+        b"AMQP\x00\x00\x09\x01" => None,
         [b'A', b'M', b'Q', b'P', ..] => {
             Some("it speaks another version of AMQP, and 0.9.1 is needed")
         }
@@ -183,6 +187,7 @@ mod tests {
         check(&[0x15, 3, 1, 0, 2, 2, 80], Some("amqps:"));
         check(b"AMQP\x03\x01\x00\x00", Some("another version"));
         check(b"SSH-2.0-OpenSSH", Some("not AMQP"));
+        check(HEADER, None);
         check(b"\x01\x00\x00", None);
         check(b"", None);
     }

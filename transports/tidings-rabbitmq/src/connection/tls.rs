@@ -71,27 +71,26 @@ fn wrong_key(file: &Path, failed: &pem::Error) -> Error {
 
 /// For files that can be read, and whose contents do not fit.
 fn unusable(tls: &TlsConfig, failed: &io::Error) -> Error {
-    let files = [
-        tls.ca_file.as_deref(),
-        tls.certificate
-            .as_ref()
-            .map(|files| files.certificate.as_path()),
-        tls.certificate.as_ref().map(|files| files.key.as_path()),
-    ];
-    let files: Vec<_> = files
-        .iter()
-        .flatten()
-        .map(|file| format!("`{}`", file.display()))
-        .collect();
-    if files.is_empty() {
-        return broken(format!(
+    let cause: Option<&rustls::Error> = failed.get_ref().and_then(|cause| cause.downcast_ref());
+    let context = match (&tls.certificate, &tls.ca_file, cause) {
+        (Some(files), _, Some(rustls::Error::InconsistentKeys(_))) => format!(
+            "the key in `{}` (keyfile) does not belong to the certificate in `{}` (certfile): name the two that belong together",
+            files.key.display(),
+            files.certificate.display()
+        ),
+        (None, None, _) => format!(
             "the system's certificate authorities cannot be used, name one with `cacertfile`: {failed}"
-        ));
-    }
-    broken(format!(
-        "the certificates in {} cannot be used, check that the key belongs to the certificate: {failed}",
-        files.join(", ")
-    ))
+        ),
+        (None, Some(file), _) => format!(
+            "the certificates in `{}` (cacertfile) cannot be used: {failed}",
+            file.display()
+        ),
+        (Some(files), _, _) => format!(
+            "the certificate in `{}` (certfile), its key or the authorities cannot be used: {failed}",
+            files.certificate.display()
+        ),
+    };
+    broken(context)
 }
 
 fn broken(context: String) -> Error {

@@ -1,6 +1,6 @@
-//! Declares what is not expected to be refused: everything at once on one channel, in order.
+//! Declares what is not expected to be refused: everything at once, on a few channels.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use futures_util::future::join_all;
 use lapin::{
@@ -18,8 +18,13 @@ use crate::{connection::Generation, error, notation};
 
 /// How many frames are under way at a time; a bound for the memory that they take.
 const AT_ONCE: usize = 512;
+/// How many channels declare at the same time. The broker does one thing after the other for each, and most of the time
+/// waits for its own database.
+const LANES: usize = 4;
+/// For fewer queues than this more lanes are not worth their channels.
+const FEW: usize = 16;
 
-/// Declares exchanges and queues, then bindings. If one is refused and `is_new` says that the others did not exist
+/// Declares exchanges, then queues with their bindings. If one is refused and `is_new` says that the others did not exist
 /// before, those that were created are deleted again.
 ///
 /// # Errors
@@ -30,54 +35,115 @@ pub(super) async fn create(
     bindings: &[Binding],
     is_new: bool,
 ) -> Result<()> {
-    let channel = generation.channel().await?;
     let mut created = Vec::new();
-    let failed = match declare(&channel, forms, &mut created).await {
-        Ok(()) => match bind(&channel, bindings).await {
-            Ok(()) => {
-                // A channel that cannot be closed is closed.
-                let _closed = channel.close(200, "done".into()).await.is_ok();
-                return Ok(());
-            }
-            Err(failed) => failed,
-        },
-        Err(failed) => failed,
-    };
-    let (failed, what) = failed;
-    generation.suspect(&failed);
-    if is_new {
+    let mut result = Ok(());
+    for lanes in lanes(forms, bindings) {
+        let done = join_all(lanes.iter().map(|lane| lane.run(generation))).await;
+        for (lane, done) in done {
+            created.extend(lane);
+            result = result.and(done);
+        }
+        if result.is_err() {
+            break;
+        }
+    }
+    if is_new && result.is_err() {
         undo(generation, &created).await;
     }
-    Err(error::of_channel(&failed, &what))
+    result
 }
 
-type Failed = (lapin::Error, String);
+/// What one channel declares, in this order.
+#[derive(Default)]
+struct Lane<'a> {
+    forms: Vec<&'a Form>,
+    bindings: Vec<&'a Binding>,
+}
 
-async fn declare<'a>(
-    channel: &Channel,
-    forms: &[&'a Form],
-    created: &mut Vec<&'a Form>,
-) -> Result<(), Failed> {
-    for chunk in forms.chunks(AT_ONCE) {
-        let answers = join_all(chunk.iter().map(|form| form.declare(channel))).await;
-        for (form, answer) in chunk.iter().zip(answers) {
-            match answer {
-                Ok(()) => created.push(form),
-                Err(failed) => return Err((failed, format!("cannot declare {}", form.thing))),
+/// The exchanges first, because bindings on any lane may need them; then the queues, each with its bindings.
+fn lanes<'a>(forms: &[&'a Form], bindings: &'a [Binding]) -> [Vec<Lane<'a>>; 2] {
+    let (exchanges, queues): (Vec<&Form>, Vec<&Form>) =
+        forms.iter().copied().partition(|form| form.kind.is_some());
+    let count = if queues.len().max(bindings.len()) < FEW {
+        1
+    } else {
+        LANES
+    };
+    let mut lanes: Vec<_> = (0..count).map(|_| Lane::default()).collect();
+    let mut lane_of = HashMap::new();
+    for (index, form) in queues.into_iter().enumerate() {
+        lane_of.insert(form.name.as_str(), index % count);
+        lanes[index % count].forms.push(form);
+    }
+    for (index, binding) in bindings.iter().enumerate() {
+        let lane = lane_of
+            .get(&*binding.queue)
+            .copied()
+            .unwrap_or(index % count);
+        lanes[lane].bindings.push(binding);
+    }
+    let first = Lane {
+        forms: exchanges,
+        bindings: Vec::new(),
+    };
+    [vec![first], lanes]
+}
+
+impl<'a> Lane<'a> {
+    /// Declares all of it; returns what was declared before something was refused.
+    async fn run(&self, generation: &Generation) -> (Vec<&'a Form>, Result<()>) {
+        let mut created = Vec::new();
+        if self.forms.is_empty() && self.bindings.is_empty() {
+            return (created, Ok(()));
+        }
+        let channel = match generation.channel().await {
+            Ok(channel) => channel,
+            Err(failed) => return (created, Err(failed)),
+        };
+        let mut done = self.declare(&channel, &mut created).await;
+        if done.is_ok() {
+            done = self.bind(&channel).await;
+        }
+        let done = done.map_err(|(failed, what)| {
+            generation.suspect(&failed);
+            error::of_channel(&failed, &what)
+        });
+        if done.is_ok() {
+            close(&channel).await;
+        }
+        (created, done)
+    }
+
+    async fn declare(&self, channel: &Channel, created: &mut Vec<&'a Form>) -> Result<(), Failed> {
+        for chunk in self.forms.chunks(AT_ONCE) {
+            let answers = join_all(chunk.iter().map(|form| form.declare(channel))).await;
+            for (form, answer) in chunk.iter().zip(answers) {
+                answer.map_err(|failed| (failed, format!("cannot declare {}", form.thing)))?;
+                created.push(form);
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    async fn bind(&self, channel: &Channel) -> Result<(), Failed> {
+        for chunk in self.bindings.chunks(AT_ONCE) {
+            let answers = join_all(chunk.iter().map(|binding| bind_one(channel, binding))).await;
+            for (binding, answer) in chunk.iter().zip(answers) {
+                answer.map_err(|failed| {
+                    (failed, format!("cannot create {}", Thing::from(*binding)))
+                })?;
+            }
+        }
+        Ok(())
+    }
 }
 
-async fn bind(channel: &Channel, bindings: &[Binding]) -> Result<(), Failed> {
-    for chunk in bindings.chunks(AT_ONCE) {
-        let answers = join_all(chunk.iter().map(|binding| bind_one(channel, binding))).await;
-        for (binding, answer) in chunk.iter().zip(answers) {
-            answer.map_err(|failed| (failed, format!("cannot create {}", Thing::from(binding))))?;
-        }
-    }
-    Ok(())
+/// What the broker refused, and what was tried.
+type Failed = (lapin::Error, String);
+
+/// Closes a channel that has done its work. One that cannot be closed is closed.
+pub(super) async fn close(channel: &Channel) {
+    let _closed = channel.close(200, "done".into()).await.is_ok();
 }
 
 /// Creates one binding. Lengths are checked by `Topology::validate`.
@@ -160,6 +226,6 @@ pub(super) async fn delete(
         .await;
         answers.into_iter().collect::<Result<Vec<_>, Error>>()?;
     }
-    let _closed = channel.close(200, "done".into()).await.is_ok();
+    close(&channel).await;
     Ok(())
 }

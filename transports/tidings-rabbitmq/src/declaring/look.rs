@@ -18,6 +18,7 @@ use tidings_core::{
 };
 
 use super::{
+    create,
     form::{self, Form},
     refusal::{Current, Refusal},
     words,
@@ -110,7 +111,7 @@ pub(super) async fn status(
     let found = join_all(named.iter().map(one)).await;
     // After one that fails the channel is closed, and the answers that come after it say no more than that.
     let found = found.into_iter().collect::<Result<Vec<_>>>();
-    let _closed = channel.close(200, "done".into()).await.is_ok();
+    create::close(&channel).await;
     found
 }
 
@@ -188,8 +189,7 @@ impl Looker<'_> {
 
     async fn done(self) {
         if let Some(channel) = self.channel {
-            // A channel that cannot be closed is closed.
-            let _closed = channel.close(200, "done".into()).await.is_ok();
+            create::close(&channel).await;
         }
     }
 }

@@ -18,7 +18,7 @@ use tidings_core::{
 use tokio::time::sleep;
 
 use super::{
-    create::{bind_one, create},
+    create::{self, bind_one, create},
     form::Form,
 };
 use crate::{connection::Generation, error};
@@ -217,7 +217,7 @@ async fn one(
     let channel = generation.channel().await?;
     match work(&channel).await {
         Ok(()) => {
-            let _closed = channel.close(200, "done".into()).await.is_ok();
+            create::close(&channel).await;
             Ok(None)
         }
         Err(refused) => {

@@ -25,7 +25,7 @@ pub(super) fn value(name: &str, value: Option<&AMQPValue>) -> String {
         Some(HeaderValue::Int(millis))
             if matches!(name, arguments::MESSAGE_TTL | arguments::EXPIRES) =>
         {
-            time(millis)
+            format!("{millis} ms")
         }
         Some(HeaderValue::Int(int)) => int.to_string(),
         Some(HeaderValue::Bool(truth)) => truth.to_string(),
@@ -34,14 +34,6 @@ pub(super) fn value(name: &str, value: Option<&AMQPValue>) -> String {
         Some(HeaderValue::Text(text)) if name == form::KIND => text.to_string(),
         Some(HeaderValue::Text(text)) => format!("`{text}`"),
         Some(other) => format!("{other:?}"),
-    }
-}
-
-fn time(millis: i64) -> String {
-    if millis % 1_000 == 0 {
-        format!("{} s", millis / 1_000)
-    } else {
-        format!("{millis} ms")
     }
 }
 
@@ -55,7 +47,11 @@ mod tests {
             let words = format!("{} {}", setting(name), value(name, set.as_ref()));
             assert_eq!(words, expected);
         };
-        check("x-message-ttl", Some(form::int(5_000)), "message TTL 5 s");
+        check(
+            "x-message-ttl",
+            Some(form::int(5_000)),
+            "message TTL 5000 ms",
+        );
         check(
             "x-message-ttl",
             Some(form::int(1_500)),
