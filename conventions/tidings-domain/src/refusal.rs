@@ -13,19 +13,18 @@ use crate::{
 impl Domain {
     /// Adds to a refusal which setting of the domain would agree with what exists.
     pub(crate) fn advise(&self, refused: Error, differences: &[Difference]) -> Error {
-        let is_of_queue =
-            |it: &&Difference| matches!(it.thing(), Thing::Queue(_)) && it.is_conflict();
-        let advice = match owner_of_store(differences) {
-            Some(owner) => self.other_store(owner),
-            None if differences.iter().any(|it| is_of_queue(&it)) => {
-                "the queues were declared with other settings than this domain has: give it theirs (`joining_existing` \
-                 for the TTLs that petisco has unless told otherwise, else `main_ttl`, `retry_ttl` and \
-                 `queue_rule`), or delete the queues once they are empty"
-                    .to_owned()
-            }
-            None => return refused,
-        };
-        Error::new(ErrorKind::Conflict, advice).with_source(refused)
+        if let Some(owner) = owner_of_store(differences) {
+            return Error::new(ErrorKind::Conflict, self.other_store(owner)).with_source(refused);
+        }
+        let of_queue = |it: &Difference| matches!(it.thing(), Thing::Queue(_)) && it.is_conflict();
+        if !differences.iter().any(of_queue) {
+            return refused;
+        }
+        let advice = format!(
+            "{refused}; or give the domain the settings that the queues have: `joining_existing` for the TTLs of petisco, \
+             `main_ttl`, `retry_ttl` and `queue_rule` for others"
+        );
+        Error::new(ErrorKind::Conflict, advice)
     }
 
     fn other_store(&self, owner: &str) -> String {

@@ -16,7 +16,7 @@ pub enum Difference {
         thing: Thing,
         /// The setting in words, for example `message TTL`.
         setting: String,
-        /// What it is, for example `5 s`; `none` if it is not set.
+        /// What it is, for example `5000 ms`; `none` if it is not set.
         has: String,
         /// What is wanted.
         wants: String,

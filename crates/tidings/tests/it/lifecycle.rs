@@ -216,5 +216,5 @@ async fn a_conflict_with_what_exists_is_reported_at_the_start() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert!(error.to_string().contains("TTL 5000 ms"), "{error}");
+    assert!(error.to_string().contains("wants 5000 ms"), "{error}");
 }
