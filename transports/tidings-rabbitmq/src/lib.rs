@@ -4,7 +4,7 @@
 //!
 //! # The code
 //!
-//! `RabbitMq` is the transport. Everything that speaks AMQP runs on one thread of its own (`connection`), in two
+//! [`RabbitMq`] is the transport. Everything that speaks AMQP runs on one thread of its own (`connection`), in two
 //! supervised connections. `publishing` keeps every publish until it is confirmed, `consuming` keeps consumers
 //! alive and gathers acks, `declaring` compares, declares and remembers topologies, `management` asks the broker's HTTP API
 //! for what AMQP cannot see.
@@ -22,12 +22,14 @@ mod publisher;
 mod publishing;
 mod secret;
 mod subscriber;
+mod transport;
 mod url;
 
 pub use crate::{
     config::{AuthMechanism, CertificateFiles, QueueType, RabbitMqConfig, TlsConfig},
     management::ManagementUrl,
     secret::Secret,
+    transport::RabbitMq,
 };
 
 /// The scheme of its URLs.
