@@ -88,7 +88,9 @@ fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Ci { only, keep_going } => ci::run(&runner, &workspace, &only, keep_going),
         Command::Test(options) => test::run(&runner, &workspace, &options),
         Command::Tidy => tidy::run(&workspace),
-        Command::Bench { name, arguments } => bench::run(&runner, name.as_deref(), &arguments),
+        Command::Bench { name, arguments } => {
+            bench::run(&runner, &workspace, name.as_deref(), &arguments)
+        }
         Command::Brokers { action } => brokers::run(&runner, &workspace, &action),
     }
 }

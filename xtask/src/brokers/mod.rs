@@ -145,6 +145,13 @@ pub(crate) fn needed(workspace: &Workspace) -> Vec<&'static Broker> {
         .collect()
 }
 
+/// The brokers with these names.
+pub(crate) fn named(names: &[&str]) -> Vec<&'static Broker> {
+    ALL.iter()
+        .filter(|broker| names.contains(&broker.name))
+        .collect()
+}
+
 /// The brokers of a second round of tests, on the next version; where it cannot be had, it is skipped.
 pub(crate) fn session_of_rabbitmq_4(runner: &Runner, folder: &Path) -> Result<Session> {
     Session::for_tests(&[&root::RABBITMQ_4], runner, folder)

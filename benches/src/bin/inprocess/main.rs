@@ -8,9 +8,7 @@ mod callgrind;
 mod event;
 mod latch;
 mod measured;
-mod progress;
 mod store;
-mod table;
 
 use std::{env, path::PathBuf};
 

@@ -4,16 +4,16 @@ use std::fmt;
 
 use anyhow::Result;
 use serde::Serialize;
+use tidings_benches::{
+    progress::Progress,
+    table::{Table, thousands},
+};
 
 use super::{
     ours, peer,
     scenario::{Path, Scenario, Subject},
 };
-use crate::{
-    callgrind::{Children, MISSING},
-    progress::Progress,
-    table::{Table, thousands},
-};
+use crate::callgrind::{Children, MISSING};
 
 /// Enough that what happens once is lost in what is repeated, few enough that a run takes a second.
 const MESSAGES: usize = 1_000;

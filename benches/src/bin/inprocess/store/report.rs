@@ -5,16 +5,16 @@ use std::{env, fmt, path::Path};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use tempfile::TempDir;
+use tidings_benches::{
+    progress::Progress,
+    table::{Table, thousands},
+};
 
 use super::{
     alone::Alone,
     bare::Store,
     load::{self, Amount, Contender, Part, Served},
     ours::Broker,
-};
-use crate::{
-    progress::Progress,
-    table::{Table, thousands},
 };
 
 const ROUNDS: usize = 3;

@@ -7,10 +7,12 @@ use std::fmt;
 pub struct Table(Vec<Vec<String>>);
 
 impl Table {
+    /// A table with its header and no rows.
     pub fn new<const N: usize>(header: [&str; N]) -> Self {
         Self(vec![header.map(str::to_owned).to_vec()])
     }
 
+    /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.0.push(cells.into_iter().collect());
     }

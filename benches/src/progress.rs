@@ -12,6 +12,7 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// So many steps, none of them begun.
     pub fn new(what: &'static str, of: usize) -> Self {
         Self {
             what,

@@ -1,0 +1,191 @@
+//! What came out, for people and for programs.
+
+use std::fmt;
+
+use serde::Serialize;
+use tidings_benches::table::{Table, thousands};
+
+use crate::{
+    case::{Contender, Kind, Outcome, Work},
+    load::{BODY, PREFETCH, WINDOW},
+};
+
+/// Of the yardstick's messages per second, what our transport has to reach where there is a goal.
+const GOAL: f64 = 0.9;
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    body_bytes: usize,
+    window: usize,
+    prefetch: u16,
+    rounds: usize,
+    groups: Vec<Group>,
+    skipped: Vec<Skipped>,
+}
+
+/// One part on one type of queue, by everybody.
+#[derive(Debug, Serialize)]
+pub struct Group {
+    work: Work,
+    kind: Kind,
+    rows: Vec<Row>,
+}
+
+/// One contender.
+#[derive(Debug, Serialize)]
+struct Row {
+    contender: Contender,
+    messages: usize,
+    /// Per second.
+    rate: Spread,
+    /// The median, to that of the yardstick.
+    ratio: f64,
+    /// The process of the contender, in microseconds.
+    cpu_per_message: Spread,
+    /// From the call to the confirm, in milliseconds.
+    confirmed_after_p50: Option<Spread>,
+    confirmed_after_p99: Option<Spread>,
+    /// `None` where there is no goal.
+    meets_goal: Option<bool>,
+}
+
+/// A figure of each round.
+#[derive(Debug, Serialize)]
+struct Spread {
+    rounds: Vec<f64>,
+    median: f64,
+}
+
+/// Who did not take part, and why.
+#[derive(Debug, Serialize)]
+pub struct Skipped {
+    pub contender: Contender,
+    pub why: String,
+}
+
+impl Report {
+    pub fn new(rounds: usize, groups: Vec<Group>, skipped: Vec<Skipped>) -> Self {
+        Self {
+            body_bytes: BODY.len(),
+            window: WINDOW,
+            prefetch: PREFETCH,
+            rounds,
+            groups,
+            skipped,
+        }
+    }
+}
+
+impl Group {
+    pub fn of(work: Work, kind: Kind, runs: Vec<(Contender, Vec<Outcome>)>) -> Self {
+        let yardstick = runs.iter().find(|(it, _)| *it == Contender::Lapin);
+        let yardstick = yardstick.map_or(f64::NAN, |(_, outcomes)| {
+            Spread::of(outcomes, |it| Some(it.rate())).median
+        });
+        let rows = runs
+            .into_iter()
+            .map(|(contender, outcomes)| Row::of(contender, work, &outcomes, yardstick));
+        Self {
+            work,
+            kind,
+            rows: rows.collect(),
+        }
+    }
+}
+
+impl Row {
+    fn of(contender: Contender, work: Work, outcomes: &[Outcome], yardstick: f64) -> Self {
+        let rate = Spread::of(outcomes, |it| Some(it.rate()));
+        let ratio = rate.median / yardstick;
+        let after = |pick: fn(&crate::case::Percentiles) -> f64| {
+            let spread = Spread::of(outcomes, |it| it.confirmed_after.as_ref().map(pick));
+            (!spread.rounds.is_empty()).then_some(spread)
+        };
+        let has_goal = contender == Contender::Transport && work != Work::Both;
+        Self {
+            contender,
+            messages: outcomes.first().map_or(0, |it| it.messages),
+            ratio,
+            cpu_per_message: Spread::of(outcomes, |it| Some(it.cpu_per_message())),
+            confirmed_after_p50: after(|it| it.p50),
+            confirmed_after_p99: after(|it| it.p99),
+            meets_goal: has_goal.then_some(ratio >= GOAL),
+            rate,
+        }
+    }
+
+    fn cells(&self) -> [String; 7] {
+        let figure = |spread: &Option<Spread>| {
+            let median = spread.as_ref().map(|spread| spread.median);
+            median.map_or(String::new(), |median| format!("{median:.1}"))
+        };
+        let goal = match self.meets_goal {
+            None => String::new(),
+            Some(true) => format!(">= {GOAL}: met"),
+            Some(false) => format!(">= {GOAL}: NOT MET"),
+        };
+        [
+            self.contender.title().to_owned(),
+            self.rate.to_string(),
+            format!("{:.2}", self.ratio),
+            format!("{:.1}", self.cpu_per_message.median),
+            figure(&self.confirmed_after_p50),
+            figure(&self.confirmed_after_p99),
+            goal,
+        ]
+    }
+}
+
+impl Spread {
+    fn of(outcomes: &[Outcome], pick: impl Fn(&Outcome) -> Option<f64>) -> Self {
+        let rounds: Vec<f64> = outcomes.iter().filter_map(pick).collect();
+        let mut sorted = rounds.clone();
+        sorted.sort_by(f64::total_cmp);
+        let median = sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN);
+        Self { rounds, median }
+    }
+}
+
+/// The median and, around it, the slowest and the fastest round.
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slowest = self.rounds.iter().copied().fold(f64::NAN, f64::min);
+        let fastest = self.rounds.iter().copied().fold(f64::NAN, f64::max);
+        let [median, slowest, fastest] = [self.median, slowest, fastest].map(thousands);
+        write!(f, "{median} [{slowest}..{fastest}]")
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bytes, rounds) = (self.body_bytes, self.rounds);
+        writeln!(
+            f,
+            "Persistent messages of {bytes} bytes: median of {rounds} rounds [slowest..fastest]"
+        )?;
+        for group in &self.groups {
+            write!(f, "\n{group}")?;
+        }
+        for Skipped { contender, why } in &self.skipped {
+            writeln!(f, "\n{contender}: SKIPPED: {why}")?;
+        }
+        let (window, prefetch) = (self.window, self.prefetch);
+        write!(
+            f,
+            "\n{window} publishes wait for their confirm at a time, {prefetch} deliveries are unsettled; petisco takes one\n\
+             after the other. The ratio is to lapin; CPU is that of the contender's process alone, in microseconds."
+        )
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}, {} queue", self.work.title(), self.kind)?;
+        let mut table = Table::new(["", "per second", "ratio", "CPU", "p50 ms", "p99 ms", "goal"]);
+        for row in &self.rows {
+            table.row(row.cells());
+        }
+        write!(f, "{table}")
+    }
+}
