@@ -3,3 +3,6 @@
 #![cfg(test)]
 
 mod bed;
+mod conformance;
+mod declaring;
+mod publishing;
