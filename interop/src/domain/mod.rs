@@ -15,7 +15,12 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use tidings::{Deadline, Domain, domain::DomainBuilder, transport::Transport};
+use tidings::{
+    Deadline, Domain,
+    domain::DomainBuilder,
+    rabbitmq::{RabbitMq, RabbitMqConfig},
+    transport::Transport,
+};
 
 use self::subscribers::SubscriberFile;
 use crate::stop::Stop;
@@ -26,7 +31,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// The arguments of `tidings-interop domain`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The broker, for example `embedded:shop.db`; without it, the broker of the `RABBITMQ_…` variables.
+    /// The broker, for example `embedded:shop.db`; without it, the one that RABBITMQ_HOST, _PORT, _USER and _PASSWORD name.
     #[arg(long, global = true, value_name = "URL")]
     transport: Option<String>,
     /// The subscribers, as JSON.
@@ -70,9 +75,8 @@ enum Action {
 
 /// Runs one subcommand.
 pub(crate) async fn run(arguments: Arguments, stop: Stop) -> Result<ExitCode> {
-    let url = arguments.url()?;
     let transport = tokio::select! {
-        opened = tidings::open(&url) => opened?, // Cancel-safe: an unfinished opening has done nothing.
+        opened = arguments.open() => opened?, // Cancel-safe: an unfinished opening has done nothing.
         () = stop.requested() => return arguments.nothing_done(), // Cancel-safe: it only looks at a flag.
     };
     let done = arguments.act(Arc::clone(&transport), &stop).await;
@@ -128,36 +132,13 @@ impl Arguments {
             .transpose()
     }
 
-    /// The broker's URL.
-    fn url(&self) -> Result<String> {
-        match &self.transport {
-            Some(url) => Ok(url.clone()),
-            None if tidings::transports().schemes().any(|known| known == "amqp") => {
-                Ok(rabbitmq_url())
-            }
-            None => bail!(
-                "this build cannot talk to RabbitMQ: name the file of an embedded broker, --transport embedded:PATH"
-            ),
-        }
+    async fn open(&self) -> tidings::Result<Arc<dyn Transport>> {
+        let Some(url) = &self.transport else {
+            let config = RabbitMqConfig::from_env()?.with_name("tidings-interop");
+            return Ok(Arc::new(RabbitMq::open(config).await?));
+        };
+        tidings::open(url).await
     }
-}
-
-fn rabbitmq_url() -> String {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the broker's variables are read here and nowhere else"
-    )]
-    let get =
-        |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
-    let (user, password) = (
-        get("RABBITMQ_USER", "guest"),
-        get("RABBITMQ_PASSWORD", "guest"),
-    );
-    let (host, port) = (
-        get("RABBITMQ_HOST", "localhost"),
-        get("RABBITMQ_PORT", "5672"),
-    );
-    format!("amqp://{user}:{password}@{host}:{port}/")
 }
 
 /// Seconds on the command line: not negative, not endless.

@@ -2,18 +2,26 @@
 
 use std::fs;
 
-use crate::bed::{At, Bed, Ran, USER_CREATED};
+use crate::bed::{At, Bed, Ran, USER_CREATED, golden};
 
 #[tokio::test]
-async fn without_a_transport_it_says_what_to_do() {
+async fn without_a_broker_it_says_where_it_looked() {
     let bed = Bed::new(&At::Embedded);
     for action in ["configure", "clear", "publish", "consume"] {
-        let ran = Ran::of(bed.bare(&[action]).spawn().unwrap()).await;
-        ran.refused("--transport embedded:PATH");
+        let mut command = bed.bare(&[action]);
+        command.arg("--subscribers").arg(golden("subscribers.json"));
+        Ran::of(command.spawn().unwrap())
+            .await
+            .refused("127.0.0.1:1");
     }
-    let unknown = bed.bare(&["configure", "--transport", "carrier:pigeon"]);
-    let ran = Ran::of({ unknown }.spawn().unwrap()).await;
-    ran.refused("no transport is registered for `carrier:`; this build knows `embedded:`");
+    let mut command = bed.bare(&["configure"]);
+    command.env("RABBITMQ_PORT", "amqp");
+    Ran::of(command.spawn().unwrap())
+        .await
+        .refused("RABBITMQ_PORT is `amqp`");
+    let mut unknown = bed.bare(&["configure", "--transport", "carrier:pigeon"]);
+    let ran = Ran::of(unknown.spawn().unwrap()).await;
+    ran.refused("no transport is registered for `carrier:`");
 }
 
 #[tokio::test]
