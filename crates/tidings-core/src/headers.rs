@@ -139,8 +139,9 @@ impl From<bool> for HeaderValue {
     }
 }
 
-/// Header names and values, in the order they were set. An empty one holds no memory.
-#[derive(Default, PartialEq)]
+/// Header names and values, in the order they were set; brokers may change the order, so it does not count when two
+/// are compared. An empty one holds no memory.
+#[derive(Default)]
 pub struct Headers(Vec<(Cow<'static, str>, HeaderValue)>);
 
 impl Headers {
@@ -230,6 +231,21 @@ impl Clone for Headers {
     }
 }
 
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        // Nearly always the order is the same, and then looking for names is not needed.
+        let same_place = || self.0 == other.0;
+        let any_place = || {
+            let mut theirs: Vec<_> = other.iter().collect();
+            let mut ours: Vec<_> = self.iter().collect();
+            theirs.sort_by_key(|(name, _)| *name);
+            ours.sort_by_key(|(name, _)| *name);
+            ours == theirs
+        };
+        self.len() == other.len() && (same_place() || any_place())
+    }
+}
+
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
@@ -299,6 +315,17 @@ mod tests {
         assert_eq!(get("table").as_table().unwrap().int("x"), Some(1));
         assert!(get("table").as_list().is_none() && get("list").as_table().is_none());
         assert!(get("list").as_str().is_none() && get("table").as_int().is_none());
+    }
+
+    #[test]
+    fn the_order_does_not_count_when_two_are_compared() {
+        let (one, two) = (
+            Headers::new().with("a", 1).with("b", 2),
+            Headers::new().with("b", 2).with("a", 1),
+        );
+        assert_eq!(one, two);
+        assert_ne!(one, two.with("c", 3));
+        assert_ne!(one, Headers::new().with("b", 1).with("a", 2));
     }
 
     #[test]

@@ -92,24 +92,6 @@ impl Supervised {
         }
     }
 
-    /// The generation that is up at this moment, if one is.
-    pub(crate) fn now(&self) -> Option<Generation> {
-        match &*self.state.borrow() {
-            State::Up(generation) if !generation.is_over() => Some(generation.clone()),
-            _ => None,
-        }
-    }
-
-    /// What it is doing.
-    pub(crate) fn state(&self) -> State {
-        self.state.borrow().clone()
-    }
-
-    /// Whether it has been closed for good.
-    pub(crate) fn is_closed(&self) -> bool {
-        matches!(&*self.state.borrow(), State::Closed)
-    }
-
     /// What keeps it from working, in one line; `None` if nothing does.
     pub(crate) fn impairment(&self) -> Option<String> {
         let role = self.role;
