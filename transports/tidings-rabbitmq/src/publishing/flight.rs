@@ -2,7 +2,6 @@
 
 use std::{task::Context, time::Duration};
 
-use tidings_core::call::Message;
 use tokio::time::Instant;
 
 use super::{
@@ -127,10 +126,5 @@ impl Flight {
     pub(super) fn oldest(&self) -> Option<Instant> {
         let unanswered = self.jobs.iter().flatten().filter(|job| !job.is_answered());
         unanswered.map(|job| job.since).min()
-    }
-
-    /// What is on its way, for finding those whom a refusal concerns.
-    pub(super) fn messages(&self) -> impl Iterator<Item = &Message> {
-        self.jobs.iter().flatten().map(|job| &*job.message)
     }
 }
