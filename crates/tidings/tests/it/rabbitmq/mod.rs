@@ -1,0 +1,4 @@
+//! The same promises on a real RabbitMQ.
+
+mod faults;
+mod same;
