@@ -182,6 +182,20 @@ pub struct Failed<'a> {
     pub now: Timestamp,
 }
 
+/// Why a delivery was not handled: [`Convention::held_back`] said that its time has not come.
+///
+/// As the source of an error it keeps the rules of a retry policy away: they judge failures, and nothing has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooEarly;
+
+impl fmt::Display for TooEarly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("its time has not come")
+    }
+}
+
+impl std::error::Error for TooEarly {}
+
 /// What becomes of a delivery whose handling failed.
 ///
 /// A `Forward` is published and confirmed before the original is acked: a crash between the two repeats the

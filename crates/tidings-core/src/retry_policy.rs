@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Error, Outcome};
+use crate::{Error, Outcome, convention::TooEarly};
 
 /// How often and how soon a failed message comes again.
 ///
@@ -107,9 +107,12 @@ impl RetryPolicy {
     }
 
     /// What a failure asks for: the first rule that knows it, else what the error itself says. A rule that panics
-    /// knows nothing.
+    /// knows nothing, and none is asked about a message that was never handled because it is [`TooEarly`].
     #[must_use]
     pub fn outcome(&self, error: &Error) -> Outcome {
+        if error.source_ref::<TooEarly>().is_some() {
+            return error.outcome();
+        }
         let ask = |class: &Class| {
             catch_unwind(AssertUnwindSafe(|| class(error))).unwrap_or_else(|_| {
                 tracing::error!("a rule of a retry policy panicked; the next one is asked");
@@ -192,5 +195,14 @@ mod tests {
         assert_eq!(of(ErrorKind::Full, disk()), Outcome::Defer(SECOND));
         assert_eq!(of(ErrorKind::Misuse, "other".into()), Outcome::Fatal);
         assert_eq!(of(ErrorKind::Timeout, "other".into()), Outcome::Retry);
+    }
+
+    #[test]
+    fn no_rule_judges_what_was_never_handled() {
+        let policy = RetryPolicy::new(1).classify_with(|_| Some(Outcome::Fatal));
+        let early = Error::new(ErrorKind::Handler, "deferred")
+            .with_outcome(Outcome::Defer(SECOND))
+            .with_source(TooEarly);
+        assert_eq!(policy.outcome(&early), Outcome::Defer(SECOND));
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use tidings_core::{
     Call, Error, ErrorKind, Outcome, Reply,
     clock::Clock,
-    convention::{Attachment, Convention, Interest},
+    convention::{Attachment, Convention, Interest, TooEarly},
     error::Result,
     extensions::Extensions,
     extract::Scope,
@@ -131,7 +131,9 @@ impl RouteService {
 /// A deferred message that its detour has brought back before its time.
 fn too_early(wait: Duration) -> Error {
     let context = format!("deferred for another {wait:?}");
-    Error::new(ErrorKind::Handler, context).with_outcome(Outcome::Defer(wait))
+    Error::new(ErrorKind::Handler, context)
+        .with_outcome(Outcome::Defer(wait))
+        .with_source(TooEarly)
 }
 
 impl Service<Call> for RouteService {

@@ -115,6 +115,19 @@ async fn a_deferred_message_makes_detours_until_it_is_time() {
     assert_eq!(waits(&calls), [12]);
 }
 
+/// A rule that fits every error must not judge a message that has only come too early.
+#[tokio::test(start_paused = true)]
+async fn a_rule_defers_a_message_once_and_not_its_detours() {
+    let calls = Calls::default();
+    let later = Outcome::Defer(Duration::from_secs(12));
+    let policy = RetryPolicy::new(1).classify_with(move |_| Some(later));
+    let (_broker, running) = start(Subscriber::new("mail").on(fail).retry(policy), &calls).await;
+    let event = UserCreated { user_id: 1 };
+    running.client().publish(&event).await.unwrap();
+    sleep(Duration::from_secs(40)).await;
+    assert_eq!(waits(&calls), [12; 3]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_given_back_is_not_asked_again_at_once() {
     let calls = Calls::default();

@@ -15,6 +15,9 @@ mod lifecycle;
 mod logs;
 mod ordering;
 mod publishing;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq_domain;
+mod rabbitmq;
 mod resilience;
 mod signals;
 mod spans;
