@@ -39,6 +39,14 @@ pub(crate) fn of_handshake(error: &lapin::Error, config: &RabbitMqConfig) -> Err
     };
     refusal.unwrap_or_else(|| {
         let (at, said) = (config.at(), said(error));
+        if config.auth_mechanism == AuthMechanism::External {
+            // A broker says nothing to somebody whom it does not know yet.
+            let context = format!(
+                "`{at}` ended the connection when we logged in with our certificate: enable the plugin `rabbitmq_auth_mechanism_ssl` and \
+                 the mechanism EXTERNAL on the broker, or give a user and a password ({said})"
+            );
+            return for_good(ErrorKind::Denied, context);
+        }
         let context = format!(
             "`{at}` ended the connection while it was being made: see RabbitMQ's log, or check that it is RabbitMQ ({said})"
         );

@@ -66,12 +66,25 @@ async fn attempt(config: &RabbitMqConfig, role: Role) -> Result<Connection> {
     };
     match made {
         Ok(connection) => Ok(connection),
-        Err(failed) if error::code(&failed).is_some() => Err(error::of_handshake(&failed, config)),
-        // It did not answer as a broker does.
-        Err(failed) => Err(server::identify(config)
-            .await
-            .unwrap_or_else(|| error::of_handshake(&failed, config))),
+        Err(failed) => Err(explain(&failed, config).await),
     }
+}
+
+/// Why there is no connection although there was a stream.
+async fn explain(failed: &lapin::Error, config: &RabbitMqConfig) -> Error {
+    // Under TLS 1.3 a server may refuse a client's certificate after the client thinks that all is well.
+    if let (lapin::ErrorKind::IOError(broken), Some(tls)) = (failed.kind(), &config.tls)
+        && tls::is_about_tls(broken)
+    {
+        let name = tls.server_name.as_deref().unwrap_or(&config.host);
+        return tls::failure(broken, name, &format!("RabbitMQ at `{}`", config.at()));
+    }
+    if error::code(failed).is_some() {
+        return error::of_handshake(failed, config);
+    }
+    // It did not answer as a broker does.
+    let stranger = server::identify(config).await;
+    stranger.unwrap_or_else(|| error::of_handshake(failed, config))
 }
 
 /// A stream to a host, for AMQP and for the HTTP API. `whom` is named in errors.

@@ -97,6 +97,13 @@ fn broken(context: String) -> Error {
     Error::new(ErrorKind::Misuse, context)
 }
 
+/// Whether TLS was what failed.
+pub(super) fn is_about_tls(failed: &io::Error) -> bool {
+    failed
+        .get_ref()
+        .is_some_and(|cause| cause.is::<rustls::Error>())
+}
+
 /// A handshake that failed. `name` is who the peer should have been.
 pub(super) fn failure(failed: &io::Error, name: &str, at: &str) -> Error {
     let cause = failed.get_ref().and_then(|cause| cause.downcast_ref());
@@ -128,6 +135,7 @@ fn distrusted(why: &CertificateError, name: &str, at: &str) -> Error {
         CertificateError::UnknownIssuer => {
             "its authority is not known: name the authority's PEM file with `cacertfile`".to_owned()
         }
+        CertificateError::BadSignature => "it was signed by another authority than the trusted one of that name: name the right one's PEM file with `cacertfile`".to_owned(),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!(
                 "it is not for `{name}`: use a host name that is in it, or name one with `server_name_indication` ({why})"

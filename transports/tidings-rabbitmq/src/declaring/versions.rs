@@ -63,7 +63,7 @@ impl Versions {
                 Ok(version) => return Ok(version),
                 // The broker itself says it as well.
                 Err(failed) => {
-                    tracing::debug!(error = %failed.chain(), "the HTTP API does not tell the version")
+                    tracing::debug!(error = %failed.chain(), "the HTTP API does not tell the version");
                 }
             }
         }
@@ -72,15 +72,15 @@ impl Versions {
 }
 
 fn adapt(form: &mut Form, version: Version) -> Result<()> {
-    if let Some(argument) = delayed_retry(form) {
-        if version < DELAYED_RETRY {
-            let context = format!(
-                "{} wants delayed retry (`{argument}`), which RabbitMQ has from {DELAYED_RETRY} on, and this broker is {version}: \
-                 leave the argument out, or update the broker",
-                form.thing
-            );
-            return Err(Error::new(ErrorKind::Unsupported, context));
-        }
+    if let Some(argument) = delayed_retry(form)
+        && version < DELAYED_RETRY
+    {
+        let context = format!(
+            "{} wants delayed retry (`{argument}`), which RabbitMQ has from {DELAYED_RETRY} on, and this broker is {version}: \
+             leave the argument out, or update the broker",
+            form.thing
+        );
+        return Err(Error::new(ErrorKind::Unsupported, context));
     }
     if wants_limit(form) && version >= DELIVERY_LIMITS {
         // Without end, as before 4.0: a message without another place to go must not be dropped.

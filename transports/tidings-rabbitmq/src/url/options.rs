@@ -82,7 +82,7 @@ fn set(config: &mut RabbitMqConfig, name: &str, value: &str) -> Result<()> {
     match name {
         "name" if !value.is_empty() => value.clone_into(&mut config.name),
         "heartbeat" => {
-            config.heartbeat = Duration::from_secs(number(value, 1, 65_535).ok_or_else(no)?)
+            config.heartbeat = Duration::from_secs(number(value, 1, 65_535).ok_or_else(no)?);
         }
         "connection_timeout" => {
             config.connection_timeout =

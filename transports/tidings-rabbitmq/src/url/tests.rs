@@ -7,8 +7,8 @@ use tidings_core::ErrorKind;
 use super::*;
 use crate::{config::QueueType, management::ManagementUrl};
 
-fn read_as(url: &str, expected: RabbitMqConfig) {
-    assert_eq!(read(url).unwrap(), expected, "{url}");
+fn read_as(url: &str, expected: impl Into<RabbitMqConfig>) {
+    assert_eq!(read(url).unwrap(), expected.into(), "{url}");
 }
 
 fn tls() -> RabbitMqConfig {

@@ -5,4 +5,6 @@
 mod bed;
 mod conformance;
 mod declaring;
+mod front;
 mod publishing;
+mod refusals;
