@@ -268,8 +268,9 @@ pub(super) async fn delayed_messages_survive_a_restart(on: &mut Trial) -> Verdic
     Ok(())
 }
 
-/// A message that waits in a TTL queue while the broker is away expires afterwards. The TTL is as long as a restart takes:
-/// what expires while queues are being shut down may find the next queue gone.
+/// A message that waits in a TTL queue while the broker is away expires afterwards. The TTL is twice as long as a restart
+/// takes: what expires while queues are shut down or recovered may find the next queue gone, and a classic queue of
+/// RabbitMQ then drops it.
 pub(super) async fn a_retry_loop_survives_a_restart(on: &mut Trial) -> Verdict {
     on.needs(&[
         Capability::Durable,
@@ -279,7 +280,7 @@ pub(super) async fn a_retry_loop_survives_a_restart(on: &mut Trial) -> Verdict {
     let started = std::time::Instant::now();
     on.restart().await?;
     let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let wait = Duration::from_millis(took.max(100));
+    let wait = Duration::from_millis(2 * took.max(50));
     let retry = Queue::new("retry").with_ttl(wait).with_dead_letter("", "q");
     on.declare(Topology::new().queue(Queue::new("q")).queue(retry))
         .await?;
