@@ -18,17 +18,46 @@ pub(crate) async fn all(transport: &dyn Transport) -> Result<Vec<QueueStatus>> {
     Ok(all)
 }
 
-/// Of these queues those that exist.
+/// These queues, each of which must exist. What the transport can only tell of all queues together is added.
+pub(crate) async fn named(
+    transport: &dyn Transport,
+    names: &[Arc<str>],
+) -> Result<Vec<QueueStatus>> {
+    let mut queues = transport.queues(names).await?;
+    if queues.iter().all(|queue| queue.unsettled.is_some()) {
+        return Ok(queues);
+    }
+    // Without the list they are as good as they are.
+    for listed in transport.queues(&[]).await.unwrap_or_default() {
+        if let Some(queue) = queues.iter_mut().find(|queue| queue.name == listed.name) {
+            queue.unsettled = queue.unsettled.or(listed.unsettled);
+            queue.rates = queue.rates.or(listed.rates);
+        }
+    }
+    Ok(queues)
+}
+
+/// Of these queues those that exist, as they are now: what a list says may be some seconds old.
 pub(crate) async fn existing(
     transport: &dyn Transport,
     names: impl IntoIterator<Item = Arc<str>>,
 ) -> Result<Vec<QueueStatus>> {
+    let names: Vec<_> = names.into_iter().collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    match transport.queues(&names).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        queues => return queues.context("cannot look at the queues"),
+    }
     let mut existing = Vec::new();
     for name in names {
         match transport.queues(&[Arc::clone(&name)]).await {
-            Ok(found) => existing.extend(found),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error).context(format!("cannot look at queue `{name}`")),
+            queue => {
+                let queue = queue.with_context(|| format!("cannot look at queue `{name}`"));
+                existing.extend(queue?);
+            }
         }
     }
     Ok(existing)

@@ -118,7 +118,7 @@ impl Options {
             status::all(transport).await?
         } else {
             let names: Vec<Arc<str>> = self.names.iter().map(|it| it.as_str().into()).collect();
-            transport.queues(&names).await?
+            status::named(transport, &names).await?
         };
         let now = Instant::now();
         let depths = queues.iter().map(|it| (Arc::clone(&it.name), it.depth()));

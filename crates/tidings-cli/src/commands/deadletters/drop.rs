@@ -98,7 +98,7 @@ pub(crate) async fn run(
             settled.context("cannot drop all of them: look again how many are left")?;
         }
     }
-    report(&rows, options.dry_run, session.output)?;
+    report(&rows, options, session.output)?;
     Ok(Exit::Ok)
 }
 
@@ -147,7 +147,8 @@ fn table(rows: &[Row]) -> Table {
     table
 }
 
-fn report(rows: &[Row], dry_run: bool, output: Output) -> Result<()> {
+fn report(rows: &[Row], options: &Options, output: Output) -> Result<()> {
+    let dry_run = options.dry_run;
     let sum = |of: fn(&Row) -> u64| rows.iter().map(of).sum::<u64>();
     let (dropped, kept, unseen) = (
         sum(|row| row.dropped),
@@ -167,6 +168,8 @@ fn report(rows: &[Row], dry_run: bool, output: Output) -> Result<()> {
             message::count(dropped, "dead letter")
         )
     })?;
-    selection::note_unseen(unseen, output);
+    if options.limit.is_none() {
+        selection::note_unseen(unseen, output);
+    }
     Ok(())
 }

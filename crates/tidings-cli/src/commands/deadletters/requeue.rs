@@ -97,7 +97,7 @@ pub(crate) async fn run(
         }
     }
     drop(progress);
-    report(&rows, options.dry_run, session.output)?;
+    report(&rows, options, session.output)?;
     result.map(|()| Exit::Ok)
 }
 
@@ -260,7 +260,8 @@ impl Row {
     }
 }
 
-fn report(rows: &[Row], dry_run: bool, output: Output) -> Result<()> {
+fn report(rows: &[Row], options: &Options, output: Output) -> Result<()> {
+    let dry_run = options.dry_run;
     let sum = |of: fn(&Row) -> u64| rows.iter().map(of).sum::<u64>();
     let (requeued, kept, unseen) = (
         sum(|row| row.requeued),
@@ -283,6 +284,8 @@ fn report(rows: &[Row], dry_run: bool, output: Output) -> Result<()> {
             message::count(requeued, "dead letter")
         )
     })?;
-    selection::note_unseen(unseen, output);
+    if options.limit.is_none() {
+        selection::note_unseen(unseen, output);
+    }
     Ok(())
 }

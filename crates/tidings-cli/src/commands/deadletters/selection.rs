@@ -44,8 +44,11 @@ impl Selection {
             let names: Vec<Arc<str>> = self.queues.iter().map(|it| it.as_str().into()).collect();
             return Ok(transport.queues(&names).await?);
         }
-        let mut queues = status::all(transport).await?;
-        queues.retain(|queue| queue.name.starts_with(&self.prefix) && queue.ready > 0);
+        let listed = status::all(transport).await?;
+        let names = listed.into_iter().map(|queue| queue.name);
+        let names = names.filter(|name| name.starts_with(&self.prefix));
+        let mut queues = status::existing(transport, names).await?;
+        queues.retain(|queue| queue.ready > 0);
         Ok(queues)
     }
 

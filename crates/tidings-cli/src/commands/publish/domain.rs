@@ -16,6 +16,7 @@ use crate::exit;
 
 /// What a domain message is made of.
 #[derive(Clone, Debug, Args)]
+#[group(skip)]
 #[command(next_help_heading = "Domain messages")]
 pub(crate) struct Options {
     /// The first word of all names of the domain

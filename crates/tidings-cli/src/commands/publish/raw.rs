@@ -19,6 +19,7 @@ use crate::exit;
 
 /// What a raw message has beside its body.
 #[derive(Clone, Debug, Args)]
+#[group(skip)]
 #[command(next_help_heading = "Raw messages")]
 pub(crate) struct Options {
     /// A header, several times if need be; `name:=7` gives it a JSON value instead of text

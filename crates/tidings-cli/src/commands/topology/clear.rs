@@ -7,7 +7,7 @@ use tidings::{
     Domain, ErrorKind,
     convention::{Attachment, Convention},
     domain::names,
-    topology::{Queue, Topology},
+    topology::{Difference, Queue, Topology},
     transport::{QueueStatus, Transport},
 };
 
@@ -26,7 +26,8 @@ Examples:
   tidings topology clear --file definitions.json --yes
 
 Of a domain everything is deleted: the exchanges of the service, its queues, also those of subscribers that are not
-named if the broker can list its queues, and the store, which belongs to all services of the virtual host.
+named if the broker can list its queues, and the store, which belongs to all services of the organization; one that
+another organization has declared stays, unless --any-store is said.
 petisco's clear_subscribers deletes the store as well: that is --subscribers-only --with-store.")]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -37,6 +38,9 @@ pub(crate) struct Options {
     /// Deletes the queues of the store as well, with what all services have stored
     #[arg(long, requires = "subscribers_only")]
     with_store: bool,
+    /// Deletes the store also if it is that of another organization
+    #[arg(long, conflicts_with_all = ["file", "no_store"])]
+    any_store: bool,
     /// Shows what would be lost, and deletes nothing
     #[arg(long)]
     dry_run: bool,
@@ -59,7 +63,8 @@ async fn clear(
     wanted: &Wanted,
     session: &Session,
 ) -> Result<Exit> {
-    let doomed = options.doomed(transport, wanted).await?;
+    let mut doomed = options.doomed(transport, wanted).await?;
+    options.spare_store(transport, wanted, &mut doomed).await?;
     let names = doomed.queues.iter().map(|queue| queue.name.clone());
     let queues = status::existing(transport, names).await?;
     let messages = queues.iter().map(QueueStatus::depth).sum();
@@ -158,6 +163,40 @@ impl Options {
         doomed
     }
 
+    /// Leaves out a store whose dead letters go to another organization's exchange.
+    async fn spare_store(
+        &self,
+        transport: &dyn Transport,
+        wanted: &Wanted,
+        doomed: &mut Topology,
+    ) -> Result<()> {
+        let is_store = |queue: &Queue| names::base(&queue.name) == names::STORE;
+        let Wanted::Domain(domain, _) = wanted else {
+            return Ok(());
+        };
+        if self.any_store || !doomed.queues.iter().any(is_store) {
+            return Ok(());
+        }
+        let mut store = Topology::new();
+        let queues = domain.topology().queues;
+        store.queues.extend(
+            queues
+                .into_iter()
+                .filter(|queue| &*queue.name == names::STORE),
+        );
+        let differences = match transport.compare(&store).await {
+            Err(error) if error.kind() == ErrorKind::Unsupported => return Ok(()),
+            differences => differences.context("cannot tell whose store it is")?,
+        };
+        if let Some(owner) = differences.iter().find_map(owner_of_store) {
+            output::note(format_args!(
+                "note: the store stays, because it belongs to organization `{owner}`: say --any-store to delete it as well"
+            ));
+            doomed.queues.retain(|queue| !is_store(queue));
+        }
+        Ok(())
+    }
+
     async fn of_service(
         &self,
         transport: &dyn Transport,
@@ -187,6 +226,17 @@ impl Options {
         }
         Ok(doomed)
     }
+}
+
+/// The organization to whose exchange the dead letters of the store go, if it is another one.
+fn owner_of_store(difference: &Difference) -> Option<&str> {
+    let Difference::Differs { has, .. } = difference else {
+        return None;
+    };
+    let exchange = has
+        .trim_matches('`')
+        .strip_prefix(names::DEAD_LETTER_PREFIX)?;
+    exchange.strip_suffix(".store")
 }
 
 fn is_of_service(queue: &str, domain: &Domain) -> bool {
