@@ -6,7 +6,6 @@
 
 mod callgrind;
 mod event;
-mod latch;
 mod measured;
 mod store;
 

@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     case::{Case, Contender, Outcome},
-    petisco, raw_amqprs, raw_lapin, stage,
+    petisco, raw_amqprs, raw_lapin, service, stage, transport,
 };
 
 /// The argument by which this program knows that it is a child.
@@ -63,13 +63,17 @@ pub fn serve(url: &str, case: Case) -> Result<Outcome> {
 }
 
 async fn act(url: &str, case: Case) -> Result<Outcome> {
+    if case.contender == Contender::Service {
+        // It makes its own queue, and says what is in it.
+        return service::run(url, case).await;
+    }
     stage::prepare(url, case).await?;
     let outcome = match case.contender {
-        Contender::Lapin => raw_lapin::run(url, case).await?,
         Contender::Amqprs => raw_amqprs::run(url, case).await?,
-        _ => bail!("not yet"),
+        Contender::Transport => transport::run(url, case).await?,
+        _ => raw_lapin::run(url, case).await?,
     };
-    stage::finish(url, case).await?;
+    stage::finish(url, case, &stage::queue(case.kind)).await?;
     Ok(outcome)
 }
 

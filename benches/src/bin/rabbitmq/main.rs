@@ -13,7 +13,9 @@ mod petisco;
 mod raw_amqprs;
 mod raw_lapin;
 mod report;
+mod service;
 mod stage;
+mod transport;
 
 use std::env;
 

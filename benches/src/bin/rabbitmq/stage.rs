@@ -1,6 +1,6 @@
 //! The queue of a run: fresh before it, filled if it is to be consumed from, looked at afterwards.
 //!
-//! It is not measured and the same for all, so that it does not matter that it uses lapin. What is left in the
+//! It is not measured, so that it does not matter that it uses lapin. What is left in the
 //! queue afterwards is checked: a contender that confirms what is not there, or loses acks, must not look fast.
 
 use std::time::Duration;
@@ -51,16 +51,15 @@ pub async fn prepare(url: &str, case: Case) -> Result<()> {
 }
 
 /// Checks what the run has left, and removes the queue.
-pub async fn finish(url: &str, case: Case) -> Result<()> {
+pub async fn finish(url: &str, case: Case, queue: &str) -> Result<()> {
     let (connection, channel) = connect(url).await?;
-    let queue = queue(case.kind);
     let passive = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()
     };
     let mut looks = 0;
     let found = loop {
-        let status = channel.queue_declare(queue.clone().into(), passive, FieldTable::default());
+        let status = channel.queue_declare(queue.into(), passive, FieldTable::default());
         let found = usize::try_from(status.await?.message_count())?;
         looks += 1;
         if found == left(case) || looks == LOOKS {
@@ -69,14 +68,14 @@ pub async fn finish(url: &str, case: Case) -> Result<()> {
         tokio::time::sleep(PAUSE).await;
     };
     channel
-        .queue_delete(queue.clone().into(), QueueDeleteOptions::default())
+        .queue_delete(queue.into(), QueueDeleteOptions::default())
         .await?;
     close(connection).await?;
     check(case, found)
 }
 
 /// Whether the queue has as many messages as it should have.
-pub fn check(case: Case, found: usize) -> Result<()> {
+fn check(case: Case, found: usize) -> Result<()> {
     let (expected, contender) = (left(case), case.contender);
     ensure!(
         found == expected,

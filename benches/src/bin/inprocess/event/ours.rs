@@ -7,6 +7,7 @@ use tidings::{
     Call, Client, Contract, RetryPolicy, Router, Running, Server, State,
     convention::{Convention, Interest, Outgoing},
 };
+use tidings_benches::latch::Latch;
 use tidings_core::{codec::Format, message::FromMessage};
 use tidings_embedded::Embedded;
 use tokio::runtime::Runtime;
@@ -15,10 +16,7 @@ use super::{
     ORDER, OrderPlaced,
     scenario::{self, Path},
 };
-use crate::{
-    latch::Latch,
-    measured::{Allocated, measure},
-};
+use crate::measured::{Allocated, measure};
 
 const SUBSCRIBER: &str = "count";
 

@@ -9,15 +9,13 @@ use ruststream::memory::{
         AppInfo, HandlerOutcome, MemoryBroker, PublishExt, RunningApp, RustStream, subscriber,
     },
 };
+use tidings_benches::latch::Latch;
 
 use super::{
     ORDER, OrderPlaced,
     scenario::{self, Path},
 };
-use crate::{
-    latch::Latch,
-    measured::{Allocated, measure},
-};
+use crate::measured::{Allocated, measure};
 
 #[subscriber("orders")]
 async fn count(order: &OrderPlaced, context: &mut Context<'_, (), Latch>) -> HandlerOutcome {

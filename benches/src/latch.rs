@@ -1,6 +1,6 @@
 //! Counts handled messages down and wakes whoever waits for the last one.
 //!
-//! Handlers of both peers reach it as their state. It costs one decrement per message, and one wake per run.
+//! Handlers reach it as their state. It costs one decrement per message, and one wake per run.
 
 use std::sync::{
     Arc,
