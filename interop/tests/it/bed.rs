@@ -30,6 +30,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const MAIL: &str = "send_mail_on_user_created";
 pub(crate) const AUDIT: &str = "audit_on_user_lifecycle";
+pub(crate) const BILL: &str = "bill_on_invoice_issued";
 pub(crate) const STORE: &str = "store_on_message";
 /// The routing key of `user.created`.
 pub(crate) const KEY: &str = "petacc.registration.1.event.user_created";

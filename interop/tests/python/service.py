@@ -116,7 +116,9 @@ NAMED = {subscriber().get_subscriber_name(): subscriber for subscriber in SUBSCR
 
 
 def say(line):
-    print(json.dumps(line, default=plain), flush=True)
+    # One write: petisco calls handlers from a thread of its own.
+    sys.stdout.write(json.dumps(line, default=plain) + "\n")
+    sys.stdout.flush()
 
 
 def plain(value):
@@ -281,8 +283,9 @@ def consume(only=None, plan=None, max_retries=5, dead_letter=False):
             consumer.add_subscriber_on_dead_letter(subscriber)
     else:
         consumer.add_subscribers(wanted)
-    consumer.start()
+    # Attached already; its thread may print the first call at once.
     say({"ready": True})
+    consumer.start()
     # Its thread would outlive us: whoever closes our input has seen enough.
     sys.stdin.read()
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{QUICK, Shared};
-use crate::bed::{AUDIT, KEY, MAIL, USER_CREATED};
+use crate::bed::{AUDIT, BILL, KEY, MAIL, USER_CREATED};
 
 pub(super) async fn all(shared: &mut Shared) {
     sigterm_in_the_middle_drains(shared).await;
@@ -91,7 +91,7 @@ async fn we_go_on_when_the_broker_is_back(shared: &mut Shared) {
         .ours
         .consumer(&["--only", MAIL, "--plan", &plan])
         .await;
-    let idle = shared.ours.consumer(&["--only", AUDIT]).await;
+    let idle = shared.ours.consumer(&["--only", BILL]).await;
     let mut publisher = shared.ours.start(&["publish"]);
     publisher.say(USER_CREATED).await;
     let first = publisher.line().await.unwrap();
