@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tidings_core::{
     Call, ErrorKind, Headers, Outcome, Settlement,
-    convention::{Failed, Fate, Plan},
+    convention::{Failed, Fate, Plan, TooEarly},
     headers,
 };
 
@@ -64,6 +64,10 @@ impl Domain {
     pub(crate) fn plan(&self, failed: &Failed<'_>) -> Plan {
         let place = Place::of(&failed.attachment.queue);
         match failed.attachment.retry.outcome(failed.error) {
+            // Nobody was asked: what is left is waited for, and prolonging it each time would have no end.
+            Outcome::Defer(left) if failed.error.source_ref::<TooEarly>().is_some() => {
+                self.defer(failed, place, left)
+            }
             Outcome::Defer(delay) => self.defer(failed, place, delay.max(SHORTEST_DEFERRAL)),
             // There is nowhere further to go, and going nowhere at once would be a hot loop. Nobody else waits for a
             // dead letter, so one that is given back waits as well.

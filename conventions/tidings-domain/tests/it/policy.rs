@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidings_core::{
     Address, Call, Error, ErrorKind, Headers, Outcome, Settlement,
-    convention::{Attachment, Convention, Failed, Fate, Interest, Plan},
+    convention::{Attachment, Convention, Failed, Fate, Interest, Plan, TooEarly},
     headers,
     retry_policy::RetryPolicy,
 };
@@ -227,6 +227,22 @@ fn deferring_by_nothing_is_no_hot_loop() {
         assert_eq!(fate, Fate::Deferred { delay });
         assert_eq!(copy.envelope.properties.expiration(), delay);
         assert_eq!(domain().held_back(&copy, now()), delay);
+    }
+}
+
+/// However short the detours are: what is left of the time is never made longer.
+#[test]
+fn what_is_left_of_a_deferral_is_not_prolonged() {
+    let left = Duration::from_millis(50);
+    for interest in [main_queue(), dead_letters(), Interest::All] {
+        let attachment = attach(&interest, &RetryPolicy::default());
+        let error = ordinary_failure()
+            .with_outcome(Outcome::Defer(left))
+            .with_source(TooEarly);
+        let (copy, fate) = forwarded(recover(&attachment, &call(RK, Headers::new()), &error));
+        assert_eq!(fate, Fate::Deferred { delay: Some(left) });
+        assert_eq!(copy.envelope.properties.expiration(), Some(left));
+        assert_eq!(domain().held_back(&copy, now()), Some(left));
     }
 }
 
