@@ -20,8 +20,8 @@ use crate::{
 /// How long the broker may take to open a channel, or to answer a probe.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// After how many channels that do not open the connection is given up. lapin never uses the number of a channel again
-/// that the broker has closed with an error, so a connection can run out of them.
+/// After how many channels that do not open the connection is given up. With lapin 4.12 the number of a channel that the
+/// broker has closed with an error is of no use any more, so a connection can run out of them: measured, after 2,047.
 const ATTEMPTS: u32 = 3;
 
 /// The pause between two attempts to open a channel.
@@ -247,9 +247,8 @@ async fn send(channel: Arc<Channel>, message: Arc<Message>, mandatory: bool) -> 
 
 /// Publishes on a channel that is opened for this and closed afterwards.
 async fn send_aside(generation: &Generation, message: Arc<Message>, mandatory: bool) -> Verdict {
-    let channel = match open(generation).await {
-        Ok(channel) => Arc::new(channel),
-        Err(error) => return Verdict::Lost(Loss::Gone(error.chain())),
+    let Some(channel) = open_on(generation).await.map(Arc::new) else {
+        return Verdict::Lost(Loss::Gone(generation.why()));
     };
     let verdict = send(Arc::clone(&channel), message, mandatory).await;
     if !matches!(verdict, Verdict::Lost(_)) {
@@ -261,8 +260,8 @@ async fn send_aside(generation: &Generation, message: Arc<Message>, mandatory: b
 
 /// Asks on another channel whether the exchange of a message exists.
 async fn look(generation: &Generation, message: &Message) -> Result<(), Loss> {
-    let gone = |error: Error| Loss::Gone(error.chain());
-    let channel = generation.channel().await.map_err(gone)?;
+    let opened = open_on(generation).await;
+    let channel = opened.ok_or_else(|| Loss::Gone(generation.why()))?;
     let options = ExchangeDeclareOptions {
         passive: true,
         ..ExchangeDeclareOptions::default()

@@ -24,6 +24,10 @@ use super::{
 /// The most exchanges that are remembered.
 const MOST: usize = 1_024;
 
+/// How often the pause doubles while an exchange is refused again and again. lapin has two thousand channels in the life
+/// of a connection that may end like this.
+const DOUBLINGS: u32 = 4;
+
 /// All exchanges that are kept apart.
 #[derive(Default)]
 pub(super) struct Quarantine {
@@ -36,6 +40,8 @@ struct Ward {
     probe: Option<Probe>,
     /// Not before this.
     rests_until: Option<Instant>,
+    /// How often it was refused since it is kept apart.
+    refusals: u32,
 }
 
 struct Probe {
@@ -65,6 +71,7 @@ impl Quarantine {
             parked: VecDeque::new(),
             probe: None,
             rests_until: None,
+            refusals: 0,
         });
     }
 
@@ -199,7 +206,8 @@ impl Ward {
             let error = refusal.error(&job.message.address);
             job.answer(Err(error), shared);
         }
-        self.rests_until = Some(Instant::now() + pause);
+        self.rests_until = Some(Instant::now() + pause * (1 << self.refusals.min(DOUBLINGS)));
+        self.refusals += 1;
         // Whatever else it objects to, the exchange is there.
         !is_all
     }

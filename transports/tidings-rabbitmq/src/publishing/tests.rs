@@ -154,9 +154,18 @@ async fn a_missing_exchange_harms_only_those_who_publish_to_it() {
     settle().await;
     assert_eq!(second.sent(), ["a", "b", "c"]);
     assert_eq!(second.probed().len(), 1, "there is a pause between probes");
-    advance(SECOND).await;
+    advance(SECOND / 20).await;
     settle().await;
     assert_eq!(second.probed(), ["gone/1", "gone/3"]);
+    second.answer_probe(1, Verdict::Lost(refused(404, MISSING)));
+    settle().await;
+    let _last = stage.publish("gone/4");
+    advance(SECOND / 20).await;
+    settle().await;
+    assert_eq!(second.probed().len(), 2, "which grows");
+    advance(SECOND / 20).await;
+    settle().await;
+    assert_eq!(second.probed().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]

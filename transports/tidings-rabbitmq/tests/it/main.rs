@@ -7,4 +7,5 @@ mod conformance;
 mod declaring;
 mod front;
 mod publishing;
+mod publishing_faults;
 mod refusals;

@@ -1,12 +1,6 @@
 //! Publishing to a real broker: what is confirmed is there, and what the broker refuses harms nobody else.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::HashSet, sync::Arc};
 
 use futures_util::StreamExt;
 use lapin::{
@@ -26,21 +20,21 @@ use tidings_rabbitmq::RabbitMq;
 
 use crate::bed::{Bed, bed};
 
-const QUEUE: &str = "arrivals";
+pub(crate) const QUEUE: &str = "arrivals";
 
 /// A transport, its publisher, and a plain client with the queue that everything goes to.
-struct Scene {
-    rabbitmq: RabbitMq,
+pub(crate) struct Scene {
+    pub(crate) rabbitmq: RabbitMq,
     publisher: Arc<dyn Publisher>,
     channel: Channel,
 }
 
 impl Scene {
-    async fn open(bed: &Bed) -> Self {
+    pub(crate) async fn open(bed: &Bed) -> Self {
         Self::open_as(bed, &bed.url()).await
     }
 
-    async fn open_as(bed: &Bed, url: &str) -> Self {
+    pub(crate) async fn open_as(bed: &Bed, url: &str) -> Self {
         let channel = bed.channel().await;
         declare_queue(&channel, FieldTable::default()).await;
         let rabbitmq = RabbitMq::from_url(url).await.unwrap();
@@ -52,7 +46,7 @@ impl Scene {
         }
     }
 
-    fn publish(&self, address: &Address, payload: impl ToString) -> Completion {
+    pub(crate) fn publish(&self, address: &Address, payload: impl ToString) -> Completion {
         let envelope = Envelope::new(payload.to_string());
         self.publisher.publish(Call::new(address.clone(), envelope))
     }
@@ -62,7 +56,7 @@ impl Scene {
     }
 
     /// Everything in the queue, as numbers, in order. Takes it out.
-    async fn arrived(&self) -> Vec<u32> {
+    pub(crate) async fn arrived(&self) -> Vec<u32> {
         let (name, none) = (QUEUE.into(), FieldTable::default());
         let options = QueueDeclareOptions {
             passive: true,
@@ -86,7 +80,7 @@ impl Scene {
         deliveries.map(number).collect().await
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         let deadline = Deadline::after(std::time::Duration::from_secs(10));
         self.rabbitmq.close(deadline).await.unwrap();
     }
@@ -105,7 +99,7 @@ async fn kind(completion: Completion) -> Result<(), ErrorKind> {
 }
 
 /// In the order in which each number came for the first time.
-fn first_arrivals(numbers: &[u32]) -> Vec<u32> {
+pub(crate) fn first_arrivals(numbers: &[u32]) -> Vec<u32> {
     let mut seen = HashSet::new();
     let firsts = numbers.iter().copied();
     firsts.filter(|number| seen.insert(*number)).collect()
@@ -303,60 +297,6 @@ async fn a_name_that_amqp_cannot_carry_is_refused_at_once() {
     assert_eq!(scene.kind(header).await, Err(ErrorKind::Misuse));
     scene.publish(&Address::queue(QUEUE), 1).await.unwrap();
     scene.close().await;
-}
-
-#[tokio::test]
-async fn no_confirmed_message_is_lost_when_the_connection_is_closed_by_force() {
-    let Some(bed) = bed().await else { return };
-    let scene = Scene::open(&bed).await;
-    let cuts = AtomicUsize::new(0);
-    let cutting = async {
-        while cuts.load(Ordering::Relaxed) == 0 {
-            // The API sees a connection some moments after it was opened.
-            cuts.fetch_add(close_publishers(&bed).await, Ordering::Relaxed);
-        }
-    };
-    let publishing = async {
-        let (address, mut number, mut answers) = (Address::queue(QUEUE), 0, VecDeque::new());
-        // So it goes on until the connection has been closed under it.
-        while number < 20_000 || cuts.load(Ordering::Relaxed) == 0 {
-            answers.push_back(scene.publish(&address, number));
-            number += 1;
-            if answers.len() > 2_000 {
-                answers.pop_front().expect("there are many").await.unwrap();
-            }
-        }
-        for answer in answers {
-            answer.await.unwrap();
-        }
-        number
-    };
-    let (count, ()) = tokio::join!(publishing, cutting);
-    let arrived = scene.arrived().await;
-    assert!(
-        arrived.len() > usize::try_from(count).unwrap(),
-        "nothing was cut"
-    );
-    assert_eq!(first_arrivals(&arrived), Vec::from_iter(0..count));
-    scene.close().await;
-}
-
-/// Closes the connections for publishing, as an operator would; how many there were.
-async fn close_publishers(bed: &Bed) -> usize {
-    let connections = bed.host.get("/api/vhosts/{}/connections").await;
-    let mut closed = 0;
-    for connection in connections.as_array().into_iter().flatten() {
-        let client = &connection["client_properties"]["connection_name"];
-        let is_publisher = client
-            .as_str()
-            .is_some_and(|name| name.contains("outbound"));
-        if let (true, Some(name)) = (is_publisher, connection["name"].as_str()) {
-            let name = name.replace(' ', "%20").replace('>', "%3E");
-            bed.host.delete(&format!("/api/connections/{name}")).await;
-            closed += 1;
-        }
-    }
-    closed
 }
 
 #[tokio::test]
