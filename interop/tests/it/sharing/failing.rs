@@ -214,7 +214,6 @@ async fn a_foreign_header_loses_nothing_with_us(shared: &mut Shared) {
     for act in ["F", "S"] {
         assert_eq!(theirs.line().await.unwrap()["act"], act);
     }
-    drop(theirs);
     let audit = format!("{KEY}.{AUDIT}");
     shared
         .desk
