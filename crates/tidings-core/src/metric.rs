@@ -43,3 +43,9 @@ pub mod label {
     /// Why a message became a dead letter.
     pub const REASON: &str = "reason";
 }
+
+/// Fields of spans that are filled in later, by somebody else than who made the span.
+pub mod field {
+    /// The message's identity.
+    pub const MESSAGE_ID: &str = "messaging.message.id";
+}

@@ -14,6 +14,7 @@ use tidings_core::{
     error::Result,
     extensions::Extensions,
     extract::Scope,
+    metric::field,
 };
 use tower_service::Service;
 use tracing::Span;
@@ -22,9 +23,6 @@ use crate::{
     handler::{ErasedHandler, Handling},
     subscriber::Options,
 };
-
-/// The field of the span of a handling that holds the message's identity.
-const MESSAGE_ID: &str = "messaging.message.id";
 
 /// One handler with its interest, its policy and its state, before it knows its convention.
 pub struct Route {
@@ -122,7 +120,7 @@ impl RouteService {
         let opened = self.convention.open(&call.envelope, &self.attachment)?;
         // Whoever made the span saw the envelope only, and some conventions keep the identity inside it.
         if call.envelope.properties.message_id().is_none() {
-            Span::current().record(MESSAGE_ID, &*opened.id);
+            Span::current().record(field::MESSAGE_ID, &*opened.id);
         }
         self.bound.handle(call, &opened, self)
     }

@@ -30,7 +30,7 @@ struct Queues;
 #[doc = include_str!("../../../docs/guide/embedded.md")]
 struct Embedded;
 
-#[doc = include_str!("../../../docs/guide/joining-petisco.md")]
+#[doc = include_str!("../../../docs/guide/joining.md")]
 struct JoiningPetisco;
 
 #[doc = include_str!("../../../docs/guide/observing.md")]

@@ -16,8 +16,9 @@ mod logs;
 mod ordering;
 mod publishing;
 #[cfg(feature = "rabbitmq")]
-mod rabbitmq_domain;
 mod rabbitmq;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq_domain;
 mod resilience;
 mod signals;
 mod spans;

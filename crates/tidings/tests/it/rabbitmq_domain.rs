@@ -19,7 +19,7 @@ use tidings::{
 use tidings_testkit::rabbitmq::{self, VirtualHost};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 
 use crate::world::UserCreated;
@@ -112,9 +112,7 @@ impl Bed {
     /// Waits until a queue holds this many messages.
     async fn holds(&self, queue: &str, count: u64) {
         let held = async {
-            while self.depth(queue).await != count {
-                sleep(Duration::from_millis(20)).await;
-            }
+            while self.depth(queue).await != count {}
         };
         let held = timeout(PATIENCE, held).await;
         assert!(held.is_ok(), "`{queue}` never held {count} messages");
