@@ -82,12 +82,11 @@ async fn no_confirmed_message_is_lost_when_the_connection_is_cut_again_and_again
     let cutting = async {
         for round in 0..10_u64 {
             let accepted = proxy.counts().accepted;
-            // Anywhere in a frame, in what is published or in what confirms it.
-            let direction = match round % 2 {
-                0 => Direction::Upstream,
-                _ => Direction::Downstream,
-            };
-            proxy.cut_after(direction, 997 * (round + 1));
+            // Anywhere in a frame, in what is published or in the few bytes that confirm it.
+            match round % 2 {
+                0 => proxy.cut_after(Direction::Upstream, 997 * (round + 1)),
+                _ => proxy.cut_after(Direction::Downstream, 13 * (round + 1)),
+            }
             proxy.wait_for_accepted(accepted + 1).await.unwrap();
         }
         is_over.set(true);
