@@ -20,6 +20,10 @@ pub const X_FIRST_DEATH_EXCHANGE: &str = "x-first-death-exchange";
 pub const X_FIRST_DEATH_QUEUE: &str = "x-first-death-queue";
 /// The reason of the first dead-lettering.
 pub const X_FIRST_DEATH_REASON: &str = "x-first-death-reason";
+/// How often a quorum queue has delivered a message in vain. The broker's own note, not the publisher's.
+pub const X_DELIVERY_COUNT: &str = "x-delivery-count";
+/// How often a quorum queue of RabbitMQ 4 has handed a message out. The broker's own note, not the publisher's.
+pub const X_ACQUIRED_COUNT: &str = "x-acquired-count";
 /// Why a message became a dead letter: `max_retries`, `fatal`, `undecodable`, …
 pub const REASON: &str = "tidings-reason";
 /// The last error, as text.

@@ -6,9 +6,15 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use lapin::{BasicProperties, message::Delivery, types::ShortString};
+use lapin::{
+    BasicProperties,
+    message::Delivery,
+    types::{FieldTable, ShortString},
+};
 use tidings_core::{
-    Address, Call, Envelope, Headers, Payload, Properties, Result, properties::Fields,
+    Address, Call, Envelope, Headers, Payload, Properties, Result,
+    headers::{X_ACQUIRED_COUNT, X_DELIVERY_COUNT},
+    properties::Fields,
 };
 
 use crate::notation::{from_table, misuse, seconds_of, short, timestamp, to_table};
@@ -158,11 +164,19 @@ pub(crate) fn call(delivery: Delivery, names: &mut Names) -> Call {
         headers: properties
             .headers()
             .as_ref()
-            .map_or_else(Headers::new, from_table),
+            .map_or_else(Headers::new, read_headers),
         persistent: *properties.delivery_mode() == Some(PERSISTENT),
         properties: read_properties(&properties),
     };
     Call::new(address, envelope).with_origin(Arc::clone(&names.queue), redelivered)
+}
+
+/// A quorum queue adds its own count to what it delivers again. That is no header of the message: whoever published the
+/// copy of one that failed would take it for one.
+fn read_headers(table: &FieldTable) -> Headers {
+    let mut headers = from_table(table);
+    headers.retain(|name| name != X_DELIVERY_COUNT && name != X_ACQUIRED_COUNT);
+    headers
 }
 
 /// Nearly all messages are JSON: that needs no allocation.

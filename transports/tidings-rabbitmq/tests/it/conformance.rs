@@ -1,5 +1,5 @@
 //! RabbitMQ keeps every promise of a transport: each behaviour in a virtual host of its own, those about recovery on a
-//! node that is killed for them.
+//! node that is killed for them; once with classic queues, once with quorum queues.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,11 +14,12 @@ use tidings_testkit::{
 };
 use tokio::runtime::Runtime;
 
-tidings_testkit::conformance_suite!(shared, Shared);
+tidings_testkit::conformance_suite!(classic, Shared("classic"));
+tidings_testkit::conformance_suite!(quorum, Shared("quorum"));
 
-/// The node that all tests share.
+/// The node that all tests share, and the type of durable queues.
 #[derive(Debug)]
-struct Shared;
+struct Shared(&'static str);
 
 /// A node that is killed and started again.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ struct Killed(Arc<Node>);
 #[derive(Debug)]
 struct Host {
     host: VirtualHost,
+    queue_type: &'static str,
     node: Option<Arc<Node>>,
 }
 
@@ -43,11 +45,20 @@ impl Harness for Shared {
         false
     }
 
+    /// A quorum queue puts them behind the others.
+    fn nacked_messages_keep_their_place(&self) -> bool {
+        self.0 == "classic"
+    }
+
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Broker>>> {
         Box::pin(async {
             let missing = || Error::new(ErrorKind::Unavailable, "there is no shared node");
             let host = rabbitmq::shared().await.ok_or_else(missing)?;
-            let broker: Box<dyn Broker> = Box::new(Host { host, node: None });
+            let broker: Box<dyn Broker> = Box::new(Host {
+                host,
+                queue_type: self.0,
+                node: None,
+            });
             Ok(broker)
         })
     }
@@ -71,6 +82,7 @@ impl Harness for Killed {
             let name = format!("recovery-{:x}", fastrand::u64(..));
             let broker: Box<dyn Broker> = Box::new(Host {
                 host: self.0.virtual_host(&name).await,
+                queue_type: "classic",
                 node: Some(Arc::clone(&self.0)),
             });
             Ok(broker)
@@ -81,8 +93,8 @@ impl Harness for Killed {
 impl Broker for Host {
     fn connect(&self) -> BoxFuture<'_, Result<Arc<dyn Transport>>> {
         Box::pin(async {
-            let transport: Arc<dyn Transport> =
-                Arc::new(RabbitMq::from_url(&self.host.url()).await?);
+            let url = format!("{}&queue_type={}", self.host.url(), self.queue_type);
+            let transport: Arc<dyn Transport> = Arc::new(RabbitMq::from_url(&url).await?);
             Ok(transport)
         })
     }
