@@ -190,8 +190,8 @@ impl Transport for RabbitMq {
             self.consuming.close(deadline).await;
             self.inbound.close();
             self.outbound.close();
-            self.inbound.closed().await;
-            self.outbound.closed().await;
+            // Each says goodbye to the broker, which takes a moment, or two seconds if the broker does not answer.
+            tokio::join!(self.inbound.closed(), self.outbound.closed());
             self.reactor.tasks().request_stop();
             drained
         })

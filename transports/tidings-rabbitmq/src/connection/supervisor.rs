@@ -154,12 +154,18 @@ impl Supervisor {
                 reason: reason.clone(),
             });
             let pause = backoff.next();
-            tokio::select! {
-                // Cancel-safe: a pause and a flag.
-                () = sleep(pause) => {}
-                () = self.stop.cancelled() => return None,
-            }
-            match self.connect().await {
+            let stop = self.stop.clone();
+            let attempt = async {
+                sleep(pause).await;
+                self.connect().await
+            };
+            let connected = tokio::select! {
+                // Cancel-safe: a connection that is not finished is dropped, which closes its socket.
+                connected = attempt => connected,
+                // Cancel-safe: it only looks at a flag.
+                () = stop.cancelled() => return None,
+            };
+            match connected {
                 Ok(generation) => {
                     let attempts = backoff.attempts();
                     tracing::info!(role = %self.role, attempts, "connected to RabbitMQ again");
