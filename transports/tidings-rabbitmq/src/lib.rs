@@ -15,6 +15,7 @@ mod connection;
 mod consuming;
 mod declaring;
 mod envelope;
+mod environment;
 mod error;
 mod management;
 mod notation;

@@ -58,7 +58,7 @@ impl Generation {
     /// Tells of an error that somebody met on a channel of it: ends the generation if the connection is dead.
     pub(crate) fn suspect(&self, error: &lapin::Error) {
         if !self.0.connection.status().connected() {
-            self.end(error.to_string());
+            self.end(error::said(error));
         }
     }
 

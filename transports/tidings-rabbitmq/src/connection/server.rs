@@ -139,11 +139,8 @@ fn stranger(said: &[u8]) -> Option<&'static str> {
         ),
         // A TLS alert: type, and major version 3.
         [0x15, 3, ..] => Some("it speaks TLS, begin the URL with `amqps:`"),
-        b"AMQP\x00\x00\x09\x01" => None,
-        [b'A', b'M', b'Q', b'P', ..] => {
-            Some("it speaks another version of AMQP, and 0.9.1 is needed")
-        }
-        [] | [1, ..] => None,
+        // Brokers of several protocols answer with the header of any of them.
+        [b'A', b'M', b'Q', b'P', ..] | [] | [1, ..] => None,
         _ => Some("it answers with something that is not AMQP, correct host and port"),
     }
 }
@@ -185,7 +182,7 @@ mod tests {
         };
         check(b"HTTP/1.1 400 Bad Request", Some("management"));
         check(&[0x15, 3, 1, 0, 2, 2, 80], Some("amqps:"));
-        check(b"AMQP\x03\x01\x00\x00", Some("another version"));
+        check(b"AMQP\x03\x01\x00\x00", None);
         check(b"SSH-2.0-OpenSSH", Some("not AMQP"));
         check(HEADER, None);
         check(b"\x01\x00\x00", None);

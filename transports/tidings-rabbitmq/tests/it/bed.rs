@@ -1,5 +1,7 @@
 //! What the tests of this crate share: a virtual host of their own, and a plain client in it.
 
+use std::time::Duration;
+
 use lapin::{Channel, Connection, ConnectionProperties};
 use tidings_testkit::rabbitmq::{VirtualHost, shared};
 
@@ -41,4 +43,16 @@ impl Bed {
         let connection = Connection::connect(&self.plain_url(), properties).await;
         connection.unwrap().create_channel().await.unwrap()
     }
+}
+
+/// Waits until something is so; half a minute is a failure.
+pub(crate) async fn until(what: &str, reached: impl AsyncFn() -> bool) {
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    let waiting = async {
+        while !reached().await {
+            tick.tick().await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+    assert!(waited.is_ok(), "{what} did not come to pass");
 }

@@ -5,6 +5,9 @@
 mod bed;
 mod conformance;
 mod declaring;
+mod declaring_again;
+mod declaring_differences;
+mod declaring_looking;
 mod front;
 mod publishing;
 mod publishing_faults;

@@ -11,7 +11,7 @@ use tidings_rabbitmq::RabbitMq;
 use tokio::net::TcpListener;
 
 use crate::{
-    bed::{Bed, bed},
+    bed::{Bed, bed, until},
     front::{Authority, Front, Kind},
 };
 
@@ -309,65 +309,65 @@ async fn certificate_files_that_cannot_be_used_are_named() {
         "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n",
     );
     authority.write("empty.pem", "");
-    let check = async |options: &str, mentions: &[&str]| {
-        let mut options = options.to_owned();
-        for name in [
-            "ca.pem",
-            "alice.pem",
-            "alice.key",
-            "bob.key",
-            "garbage.pem",
-            "empty.pem",
-            "missing.pem",
-        ] {
-            options = options.replace(&format!("={name}"), &format!("={}", authority.file(name)));
-        }
+    let check = async |options: &[(&str, &str)], mentions: &[&str]| {
+        let options = options
+            .iter()
+            .map(|(option, name)| format!("{option}={}", authority.file(name)));
         // The files are read before anybody is asked.
-        let url = format!("amqps://localhost:1?{options}");
+        let url = format!(
+            "amqps://localhost:1?{}",
+            options.collect::<Vec<_>>().join("&")
+        );
         check(&url, ErrorKind::Misuse, mentions).await;
     };
-    check(
-        "cacertfile=missing.pem",
-        &["missing.pem` (cacertfile)", "No such file"],
-    )
-    .await;
-    check(
-        "cacertfile=garbage.pem",
-        &["garbage.pem` (cacertfile)", "PEM"],
-    )
-    .await;
-    check(
-        "cacertfile=alice.key",
-        &["alice.key` (cacertfile)", "no certificate"],
-    )
-    .await;
-    check(
-        "cacertfile=empty.pem",
-        &["empty.pem` (cacertfile)", "no certificate"],
-    )
-    .await;
-    check(
-        "certfile=missing.pem&keyfile=alice.key",
-        &["missing.pem` (certfile)", "No such file"],
-    )
-    .await;
-    check(
-        "certfile=alice.pem&keyfile=missing.pem",
-        &["missing.pem` (keyfile)", "No such file"],
-    )
-    .await;
-    check(
-        "certfile=alice.pem",
-        &["alice.pem` (keyfile)", "no private key", "openssl"],
-    )
-    .await;
-    check(
-        "certfile=alice.pem&keyfile=bob.key",
-        &[
-            "bob.key` (keyfile)",
-            "alice.pem` (certfile)",
-            "does not belong",
-        ],
-    )
-    .await;
+    for (name, cause) in [
+        ("missing.pem", "No such file"),
+        ("garbage.pem", "PEM"),
+        ("alice.key", "no certificate"),
+        ("empty.pem", "no certificate"),
+    ] {
+        let named = format!("{name}` (cacertfile)");
+        check(&[("cacertfile", name)], &[&named, cause]).await;
+    }
+    for (certificate, key, mentions) in [
+        (
+            "missing.pem",
+            "alice.key",
+            ["missing.pem` (certfile)", "No such file"],
+        ),
+        (
+            "alice.pem",
+            "missing.pem",
+            ["missing.pem` (keyfile)", "No such file"],
+        ),
+        (
+            "alice.pem",
+            "alice.pem",
+            ["alice.pem` (keyfile)", "no private key"],
+        ),
+        (
+            "alice.pem",
+            "bob.key",
+            ["bob.key` (keyfile)", "does not belong"],
+        ),
+    ] {
+        check(&[("certfile", certificate), ("keyfile", key)], &mentions).await;
+    }
+}
+
+#[tokio::test]
+async fn a_virtual_host_that_is_deleted_is_told_as_an_impairment() {
+    let Some(bed) = bed().await else { return };
+    let rabbitmq = RabbitMq::from_url(&bed.url()).await.unwrap();
+    bed.host.delete("/api/vhosts/{}").await;
+    let told = || {
+        let impairments = rabbitmq.impairments();
+        impairments
+            .iter()
+            .any(|it| it.reason.contains("does not exist"))
+    };
+    until("the reason is told", async || told()).await;
+    // Back again: so is the transport, by itself.
+    bed.host.put("/api/vhosts/{}", "{}").await;
+    until("all is well", async || rabbitmq.impairments().is_empty()).await;
 }
