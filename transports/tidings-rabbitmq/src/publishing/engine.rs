@@ -60,7 +60,7 @@ pub(super) struct Engine<S: Source> {
 /// Whether there is a channel.
 enum Link<L> {
     Opening(BoxFuture<'static, tidings_core::Result<L>>),
-    Up(Live<L>),
+    Up(Box<Live<L>>),
     Ended,
 }
 
@@ -183,7 +183,7 @@ impl<S: Source> Engine<S> {
             );
         }
         let now = Instant::now();
-        self.link = Link::Up(Live {
+        self.link = Link::Up(Box::new(Live {
             over: line.over(),
             line,
             flight: Flight::new(self.window),
@@ -191,7 +191,7 @@ impl<S: Source> Engine<S> {
             loss: None,
             lost: Vec::new(),
             quiet_since: now,
-        });
+        }));
         true
     }
 

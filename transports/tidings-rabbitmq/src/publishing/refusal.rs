@@ -169,8 +169,8 @@ mod tests {
         }
     }
 
-    fn check(code: u16, text: &str, expected: Blame) {
-        assert_eq!(refusal(code, text).blame(), expected, "{code} {text}");
+    fn check(code: u16, text: &str, expected: &Blame) {
+        assert_eq!(refusal(code, text).blame(), *expected, "{code} {text}");
     }
 
     #[test]
@@ -178,44 +178,44 @@ mod tests {
         check(
             404,
             "NOT_FOUND - no exchange 'shop' in vhost '/'",
-            Blame::Exchange,
+            &Blame::Exchange,
         );
         check(
             403,
             "ACCESS_REFUSED - access to exchange 'shop' in vhost '/' refused for user 'u'",
-            Blame::Exchange,
+            &Blame::Exchange,
         );
         check(
             403,
             "ACCESS_REFUSED - access to topic 'a.b' in exchange 'shop' in vhost '/' refused for user 'u'",
-            Blame::Somebody,
+            &Blame::Somebody,
         );
         check(
             406,
             "PRECONDITION_FAILED - message size 2000 is larger than configured max size 1000",
-            Blame::Larger(1000),
+            &Blame::Larger(1000),
         );
         check(
             406,
             "PRECONDITION_FAILED - message size 2000 larger than max size 1000, sorry",
-            Blame::Larger(1000),
+            &Blame::Larger(1000),
         );
         check(
             406,
             "PRECONDITION_FAILED - user_id property set to 'a' but authenticated user was 'b'",
-            Blame::Somebody,
+            &Blame::Somebody,
         );
-        check(406, "message size of max size enormous", Blame::Somebody);
-        check(501, "FRAME_ERROR - type 2", Blame::Somebody);
+        check(406, "message size of max size enormous", &Blame::Somebody);
+        check(501, "FRAME_ERROR - type 2", &Blame::Somebody);
         check(
             504,
             "CHANNEL_ERROR - expected 'channel.open'",
-            Blame::Nobody,
+            &Blame::Nobody,
         );
         check(
             320,
             "CONNECTION_FORCED - Closed via management plugin",
-            Blame::Nobody,
+            &Blame::Nobody,
         );
     }
 
