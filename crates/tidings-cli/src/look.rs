@@ -17,6 +17,9 @@ use crate::{exit::Stopped, status, stop::Stop};
 /// How many messages of one queue can be looked at: what a subscription may have unsettled.
 pub(crate) const MOST: u64 = 65_535;
 
+/// How many messages may be on their way to us where each is settled.
+const WINDOW: u16 = 256;
+
 /// How long a queue may be silent before it is asked whether others have emptied it.
 const SILENCE: Duration = Duration::from_millis(500);
 
@@ -36,7 +39,7 @@ pub(crate) struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    /// Looks at what is in the queue now, at `most` messages at most.
+    /// Looks at what is in the queue now, at `most` messages at most and never at more than can be held.
     pub(crate) async fn into(
         transport: &'a dyn Transport,
         queue: &Arc<str>,
@@ -46,6 +49,29 @@ impl<'a> Look<'a> {
         let waiting = status::ready(transport, queue).await?;
         let left = waiting.min(most).min(MOST);
         let prefetch = u16::try_from(left).unwrap_or(u16::MAX);
+        Self::open(transport, queue, (waiting, left), prefetch, stop).await
+    }
+
+    /// Takes what is in the queue now, `most` messages at most. Each is to be settled before many more come.
+    pub(crate) async fn through(
+        transport: &'a dyn Transport,
+        queue: &Arc<str>,
+        most: u64,
+        stop: &'a Stop,
+    ) -> Result<Self> {
+        let waiting = status::ready(transport, queue).await?;
+        let left = waiting.min(most);
+        let prefetch = u16::try_from(left).unwrap_or(WINDOW).min(WINDOW);
+        Self::open(transport, queue, (waiting, left), prefetch, stop).await
+    }
+
+    async fn open(
+        transport: &'a dyn Transport,
+        queue: &Arc<str>,
+        (waiting, left): (u64, u64),
+        prefetch: u16,
+        stop: &'a Stop,
+    ) -> Result<Self> {
         let to = Subscription::to(Arc::clone(queue))
             .with_prefetch(prefetch)
             .with_name("tidings");

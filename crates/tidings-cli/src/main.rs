@@ -36,7 +36,9 @@ use crate::{
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse_from(commands::requeue::long_options(std::env::args_os()));
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // What goes wrong inside of the AMQP client reaches us as errors of the transport, which say what to do.
+    let usual = "warn,lapin=off";
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(is_terminal_error())

@@ -87,8 +87,11 @@ impl Options {
         queue: &Arc<str>,
         session: &Session,
     ) -> Result<Exit> {
-        let most = self.limit.unwrap_or(MOST);
-        let mut look = Look::into(transport, queue, most, &session.stop).await?;
+        let most = self.limit.unwrap_or(u64::MAX);
+        let mut look = match self.take {
+            true => Look::through(transport, queue, most, &session.stop).await?,
+            false => Look::into(transport, queue, most, &session.stop).await?,
+        };
         let mut held = Vec::new();
         while let Some(delivery) = until_stopped(look.next().await)? {
             show(delivery.call(), session.output)?;

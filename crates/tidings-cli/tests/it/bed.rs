@@ -81,11 +81,10 @@ impl Bed {
     #[cfg(feature = "rabbitmq")]
     pub(crate) async fn rabbitmq() -> Option<Self> {
         let host = tidings_testkit::rabbitmq::shared().await?;
-        Some(Self {
-            url: host.url(),
-            host: Some(host),
-            ..Self::embedded()
-        })
+        let mut bed = Self::embedded();
+        bed.url = host.url();
+        bed.host = Some(host);
+        Some(bed)
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
@@ -215,6 +214,11 @@ impl Running {
         let mut notes = BufReader::new(self.child.stderr.take().unwrap()).lines();
         let line = timeout(PATIENCE, notes.next_line()).await;
         line.expect("a note in time").unwrap().unwrap_or_default()
+    }
+
+    /// Kills it, as a crash would.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// Interrupts it and returns its exit code.

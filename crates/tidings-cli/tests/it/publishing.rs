@@ -14,7 +14,7 @@ pub(crate) async fn raw(bed: &Bed) {
         "publish",
         "acme.shop",
         KEY,
-        "{ \"a\": 1e400 }",
+        "{ \"a\": 1180591620717411303424 }",
         "--header",
         "text=7",
         "-H",
@@ -40,7 +40,12 @@ pub(crate) async fn raw(bed: &Bed) {
         line["properties"],
         json!({ "content_type": "application/json", "message_id": "m", "priority": 3 })
     );
-    assert!(shown.out.contains(r#""payload":{"a":1e400}"#), "{shown:#?}");
+    assert!(
+        shown
+            .out
+            .contains(r#""payload":{"a":1180591620717411303424}"#),
+        "{shown:#?}"
+    );
 
     let many = ["publish", "", MAIL, "-", "--count", "3", "--output", "json"];
     let many = bed.type_into(&many, "hello").await.ok();

@@ -90,6 +90,11 @@ async fn a_thousand_dead_letters_are_no_burden() {
 }
 
 #[tokio::test]
+async fn a_crash_while_requeuing_repeats_a_few_and_loses_none() {
+    check_applied(deadletters::crashes).await;
+}
+
+#[tokio::test]
 async fn empties_a_queue_with_the_options_of_existing_scripts() {
     check(requeue::empties).await;
 }

@@ -169,7 +169,7 @@ fn report(rows: &[Row], options: &Options, output: Output) -> Result<()> {
         )
     })?;
     if options.limit.is_none() {
-        selection::note_unseen(unseen, output);
+        selection::note_unseen(unseen, "run it again to go on", output);
     }
     Ok(())
 }

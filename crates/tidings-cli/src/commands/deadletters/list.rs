@@ -65,7 +65,7 @@ pub(crate) async fn run(
     let json = serde_json::json!({ "queues": rows });
     output.document(&json, || people(&rows, &options.selection, output))?;
     let unseen = rows.iter().map(|row| row.messages - row.looked_at).sum();
-    selection::note_unseen(unseen, output);
+    selection::note_unseen(unseen, "say --look-at N for more", output);
     Ok(Exit::Ok)
 }
 

@@ -26,7 +26,7 @@ use crate::{
     table::Table,
 };
 
-/// How many messages are under way at a time: a crash repeats them.
+/// How many copies are unconfirmed at a time.
 const WINDOW: usize = 64;
 
 /// The arguments of `tidings deadletters requeue`.
@@ -113,13 +113,13 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// Moves those that are meant. What is under way is waited for, whatever happens.
     async fn over(&self, queue: &Arc<str>, limit: u64, row: &mut Row) -> Result<()> {
-        // Without filters what is looked at is what is moved, and the window is enough; those that are not meant
-        // are held until the end.
-        let most = match self.options.selection.is_all() {
-            true => limit,
-            false => MOST,
+        let (transport, stop) = (self.transport, &self.session.stop);
+        // Those that are not meant are held until the end, so their number is bounded; without filters there are none.
+        let mut look = match (self.options.selection.is_all(), self.options.dry_run) {
+            (true, false) => Look::through(transport, queue, limit, stop).await?,
+            (true, true) => Look::into(transport, queue, limit, stop).await?,
+            (false, _) => Look::into(transport, queue, MOST, stop).await?,
         };
-        let mut look = Look::into(self.transport, queue, most, &self.session.stop).await?;
         let (mut held, mut moving) = (Vec::new(), FuturesUnordered::new());
         let (mut chosen, mut result, mut more) = (0, Ok(()), true);
         loop {
@@ -206,7 +206,7 @@ fn moved(dead: &Call, to: Arc<str>) -> Call {
     let mut envelope = dead.envelope.clone();
     let is_history = |name: &str| {
         name == headers::REDELIVERY_COUNT
-            || name.starts_with("x-death")
+            || name == headers::X_DEATH
             || name.starts_with("x-first-death-")
             || name.starts_with("x-last-death-")
             || name.starts_with("tidings-")
@@ -285,7 +285,7 @@ fn report(rows: &[Row], options: &Options, output: Output) -> Result<()> {
         )
     })?;
     if options.limit.is_none() {
-        selection::note_unseen(unseen, output);
+        selection::note_unseen(unseen, "run it again to go on", output);
     }
     Ok(())
 }

@@ -88,10 +88,10 @@ pub(crate) fn age(at: Timestamp, now: Timestamp) -> Duration {
 }
 
 /// Tells that not everything was looked at.
-pub(crate) fn note_unseen(unseen: u64, output: Output) {
+pub(crate) fn note_unseen(unseen: u64, next: &str, output: Output) {
     if unseen > 0 && !output.is_json() {
         output::note(format_args!(
-            "note: {} not looked at: beyond the bound, held back, or with another consumer; run it again to go on",
+            "note: {} not looked at: beyond the bound, held back, or with another consumer; {next}",
             message::count(unseen, "message")
         ));
     }
