@@ -111,23 +111,22 @@ impl Bed {
 
     /// Waits until a queue holds this many messages.
     async fn holds(&self, queue: &str, count: u64) {
-        let held = async {
-            while self.depth(queue).await != count {}
-        };
+        let held = async { while self.depth(queue).await != count {} };
         let held = timeout(PATIENCE, held).await;
         assert!(held.is_ok(), "`{queue}` never held {count} messages");
     }
 
-    /// The first message of a queue, which stays there.
+    /// The first message of a queue, which is back there afterwards.
     async fn peek(&self, queue: &str) -> Call {
-        let mut subscriber = self
-            .transport
-            .subscribe(Subscription::to(queue))
-            .await
-            .unwrap();
+        let held = self.depth(queue).await;
+        let to = Subscription::to(queue);
+        let mut subscriber = self.transport.subscribe(to).await.unwrap();
         let delivery = timeout(PATIENCE, subscriber.next()).await;
         let delivery = delivery.expect("a message is there").unwrap().unwrap();
-        delivery.call().clone()
+        let call = delivery.call().clone();
+        drop((delivery, subscriber));
+        self.holds(queue, held).await;
+        call
     }
 
     async fn queues(&self) -> Vec<String> {
