@@ -6,7 +6,7 @@ use tidings_core::{
     Deadline, Result,
     topology::{Difference, Topology},
     transport::{
-        BoxFuture, Capabilities, Capability, Impairment, Publisher, QueueStatus, Subscriber,
+        BoxFuture, Capabilities, Capability, Impairment, Inbox, Publisher, QueueStatus, Subscriber,
         Subscription, Transport,
     },
 };
@@ -16,7 +16,7 @@ use crate::{
     SCHEME,
     config::RabbitMqConfig,
     connection::{Generation, Reactor, Restore, Role, Supervised},
-    consuming::Consuming,
+    consuming::{Consuming, inbox},
     declaring::{Declaring, Record},
     publisher::RabbitMqPublisher,
     publishing::Publishing,
@@ -45,6 +45,7 @@ const TOPOLOGY_FIRST: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Debug)]
 pub struct RabbitMq {
+    config: Arc<RabbitMqConfig>,
     inbound: Supervised,
     outbound: Supervised,
     publishing: Publishing,
@@ -83,7 +84,8 @@ impl RabbitMq {
         Ok(Self {
             publishing: Publishing::start(outbound.clone(), &config, &reactor),
             consuming: Consuming::new(inbound.clone(), Arc::clone(&record), Arc::clone(&reactor)),
-            declaring: Declaring::new(inbound.clone(), config, Arc::clone(&record)),
+            declaring: Declaring::new(inbound.clone(), Arc::clone(&config), Arc::clone(&record)),
+            config,
             inbound,
             outbound,
             record,
@@ -164,6 +166,10 @@ impl Transport for RabbitMq {
 
     fn subscribe(&self, to: Subscription) -> BoxFuture<'_, Result<Box<dyn Subscriber>>> {
         Box::pin(self.consuming.subscribe(to))
+    }
+
+    fn inbox(&self) -> BoxFuture<'_, Result<Inbox>> {
+        Box::pin(inbox::open(&self.outbound, &self.config, &self.reactor))
     }
 
     fn impairments(&self) -> Vec<Impairment> {

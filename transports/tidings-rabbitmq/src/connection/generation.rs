@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use lapin::{Channel, Connection};
+use lapin::{Channel, Connection, ErrorKind};
 use tidings_core::Result;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -50,9 +50,20 @@ impl Generation {
             Ok(channel) => Ok(channel),
             Err(error) => {
                 self.suspect(&error);
-                Err(error::of_connection(&error))
+                Err(match error.kind() {
+                    ErrorKind::ChannelsLimitReached => {
+                        error::of_channel(&error, "cannot open a channel")
+                    }
+                    _ => error::of_connection(&error),
+                })
             }
         }
+    }
+
+    /// How many channels may be used for a short while: most of them are for subscriptions.
+    pub(crate) fn spare_channels(&self) -> usize {
+        let most = self.0.connection.configuration().channel_max();
+        usize::from(most / 8).max(1)
     }
 
     /// Tells of an error that somebody met on a channel of it: ends the generation if the connection is dead.

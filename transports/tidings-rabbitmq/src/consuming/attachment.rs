@@ -1,16 +1,12 @@
 //! A live consumer: one channel of one generation, with a consumer on it.
 
 use std::{
-    collections::VecDeque,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker, ready},
 };
 
-use futures_util::Stream;
 use lapin::{
-    Channel, Consumer,
-    message::Delivery,
+    Channel,
     options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
     types::{MAX_SHORT_STRING_LENGTH, ShortString},
 };
@@ -21,23 +17,18 @@ use tidings_core::{
 use crate::{
     acker::ChannelSettle,
     connection::Generation,
-    consuming::handover::Handover,
+    consuming::{handover::Handover, pump::Pump},
     error,
     notation::{short, to_table},
 };
-
-/// How many deliveries are taken in one go. Only consumers without a prefetch ever have more.
-const AT_ONCE: usize = 1_024;
 
 /// A consumer and the channel that it has for itself.
 #[derive(Debug)]
 pub(crate) struct Attachment {
     pub(crate) generation: Generation,
     channel: Channel,
-    consumer: Consumer,
+    pump: Pump,
     pub(crate) settle: Arc<ChannelSettle>,
-    /// Taken from lapin and not handed over yet.
-    batch: VecDeque<Delivery>,
 }
 
 /// Why a consumer has ended although nobody here wanted it.
@@ -88,32 +79,23 @@ impl Attachment {
         Ok(Self {
             generation,
             channel,
-            consumer,
+            pump: Pump::new(consumer),
             settle: Arc::new(settle),
-            batch: VecDeque::new(),
         })
     }
 
     /// Hands over what has come in; resolves when the consumer has ended.
     pub(crate) fn poll_pump(&mut self, to: &Handover, cx: &mut Context<'_>) -> Poll<Ended> {
-        let ended = loop {
-            match Pin::new(&mut self.consumer).poll_next(cx) {
-                Poll::Ready(Some(Ok(delivery))) => self.batch.push_back(delivery),
-                Poll::Ready(Some(Err(failed))) => break Some(self.lost(&failed)),
-                Poll::Ready(None) => break Some(self.ended()),
-                Poll::Pending => break None,
-            }
-            if self.batch.len() == AT_ONCE {
-                cx.waker().wake_by_ref();
-                break None;
-            }
-        };
-        if !self.batch.is_empty() {
+        let settle = &self.settle;
+        let ended = ready!(self.pump.poll(cx, |batch| {
             // Counted first: a delivery may be settled before this returns.
-            self.settle.count(self.batch.len() as u64);
-            to.give(&mut self.batch);
-        }
-        ended.map_or(Poll::Pending, Poll::Ready)
+            settle.count(batch.len() as u64);
+            to.give(batch);
+        }));
+        Poll::Ready(match ended {
+            Some(failed) => self.lost(&failed),
+            None => self.ended(),
+        })
     }
 
     fn lost(&self, failed: &lapin::Error) -> Ended {
@@ -132,18 +114,18 @@ impl Attachment {
         }
     }
 
-    /// Stops the deliveries and waits until no more can come. What has come in meanwhile is returned.
+    /// Stops the deliveries and waits until no more can come. Returns the tags of what has come in meanwhile.
     pub(crate) async fn cancel(&mut self) -> Vec<u64> {
-        let (tag, options) = (self.consumer.tag(), BasicCancelOptions::default());
+        let (tag, options) = (self.pump.tag(), BasicCancelOptions::default());
         if let Err(failed) = self.channel.basic_cancel(tag, options).await {
             self.generation.suspect(&failed);
         }
         let mut tags = Vec::new();
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        while let Poll::Ready(Some(Ok(delivery))) = Pin::new(&mut self.consumer).poll_next(&mut cx)
-        {
-            tags.push(delivery.delivery_tag);
-        }
+        let mut cx = Context::from_waker(Waker::noop());
+        // Whether it has ended, and how, does not matter any more.
+        let _ended = self.pump.poll(&mut cx, |batch| {
+            tags.extend(batch.drain(..).map(|delivery| delivery.delivery_tag));
+        });
         self.settle.count(tags.len() as u64);
         tags
     }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     connection::{Backoff, Generation, Supervised},
     consuming::{
+        USED_UP,
         attachment::{Attachment, Ended, no_queue},
         board::Board,
         handover::Handover,
@@ -146,6 +147,11 @@ impl Keeper {
                 Err(failed) if failed.kind() == ErrorKind::NotFound => {
                     self.bring_back(&generation).await?
                 }
+                Err(failed) if failed.kind() == ErrorKind::Full => {
+                    // It had room for this subscription before.
+                    generation.end(USED_UP);
+                    failed
+                }
                 Err(failed) => failed,
             };
             tracing::debug!(queue = &*self.subscription.queue, error = %failed.chain(), "no consumer yet");
@@ -172,6 +178,8 @@ impl Keeper {
                 let context = format!(
                     "queue `{queue}` was deleted under its consumer, and it was not declared through this transport: declare it and subscribe again"
                 );
+                // A subscription that has ended is no impairment: its reader knows.
+                self.board.clear(self.number);
                 self.handover
                     .end(Some(Error::new(ErrorKind::NotFound, context)));
                 None

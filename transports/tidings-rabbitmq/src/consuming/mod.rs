@@ -8,7 +8,9 @@ pub(crate) mod attachment;
 pub(crate) mod board;
 pub(crate) mod book;
 pub(crate) mod handover;
+pub(crate) mod inbox;
 mod keeper;
+mod pump;
 
 use std::{
     fmt,
@@ -36,6 +38,13 @@ use crate::{
 
 /// How long a new subscription waits for a connection that is being made again.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// With fewer subscriptions than this, a connection that has no channel left has lost them: lapin never uses the number of
+/// a channel again that the broker has closed with an error.
+const FEW: usize = 1_024;
+
+/// Why such a connection is made anew.
+const USED_UP: &str = "the numbers of its channels are used up";
 
 /// The consuming half of a transport. Cloning it gives another handle.
 #[derive(Clone)]
@@ -127,6 +136,9 @@ impl Shared {
             match Attachment::open(generation.clone(), to).await {
                 Err(failed) if generation.is_over() => {
                     tracing::debug!(queue = &*to.queue, error = %failed.chain(), "lost while subscribing");
+                }
+                Err(failed) if failed.kind() == ErrorKind::Full && self.keepers.len() < FEW => {
+                    generation.end(USED_UP);
                 }
                 attached => return attached,
             }

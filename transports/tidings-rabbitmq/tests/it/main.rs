@@ -4,6 +4,7 @@
 
 mod bed;
 mod conformance;
+mod consuming;
 mod declaring;
 mod declaring_again;
 mod declaring_differences;
