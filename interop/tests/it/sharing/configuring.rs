@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use tidings::{
     Deadline, Domain, Kind,
     convention::{Convention, Interest},
-    domain::QueueConfig,
+    domain::{Configurer, QueueConfig},
 };
 
 use super::{EXCHANGE, Shared};
-use crate::bed::{MAIL, PATIENCE, QUEUE, USER_CREATED, golden};
+use crate::bed::{MAIL, PATIENCE, QUEUE, Ran, USER_CREATED, golden};
 
 /// TTLs by rules: of the mail queue both, of the store one, of all others the defaults.
 const RULES: &str = r#"{
@@ -23,6 +23,7 @@ pub(super) async fn all(shared: &mut Shared) {
     other_ttls_are_agreed_upon_as_well(shared).await;
     rules_mean_the_same_to_both(shared).await;
     different_ttls_are_a_conflict_that_says_so(shared).await;
+    another_organization_leaves_the_store_alone(shared).await;
     clearing_removes_what_the_other_has_made(shared).await;
 }
 
@@ -128,6 +129,39 @@ async fn different_ttls_are_a_conflict_that_says_so(shared: &mut Shared) {
     let refused = shared.desk.try_ask("configure", json!({})).await;
     let refused = refused.unwrap_err();
     assert!(refused.contains("PRECONDITION_FAILED"), "{refused}");
+}
+
+/// The store has one name for all organizations of a virtual host.
+async fn another_organization_leaves_the_store_alone(shared: &mut Shared) {
+    shared
+        .begin("another organization leaves the store alone")
+        .await;
+    shared.desk.ask("configure", json!({})).await;
+    let before = topology(shared).await;
+    let other = async |arguments: &[&str]| {
+        let mut command = shared.ours.command(arguments);
+        command.env("ACC_ORG", "acme");
+        Ran::of(command.spawn().unwrap()).await
+    };
+    let refused = other(&["configure"]).await;
+    refused.refused("the store on this virtual host belongs to organization `petacc`");
+    other(&["configure", "--no-store"]).await.printed("ok");
+    let transport = shared.ours.open().await;
+    let domain = Domain::new("acme", "registration").unwrap();
+    let cleared = Configurer::new(&domain, &*transport).clear(&[]).await;
+    let kept = cleared.unwrap().kept_store_of;
+    transport.close(Deadline::after(PATIENCE)).await.unwrap();
+    assert_eq!(kept.as_deref(), Some("petacc"));
+    // The queues of its subscribers were not named, and AMQP lists none.
+    let left = topology(shared).await.to_string();
+    assert!(
+        before["exchanges"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|it| left.contains(&it.to_string()))
+    );
+    assert!(left.contains(r#""name":"store""#), "{left}");
 }
 
 async fn clearing_removes_what_the_other_has_made(shared: &mut Shared) {
