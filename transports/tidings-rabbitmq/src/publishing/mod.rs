@@ -42,6 +42,9 @@ use crate::{
 /// How many publishes may wait for their answer at a time.
 const LIMIT: usize = 65_536;
 
+/// The longest time that a publish may wait, whatever is asked for: a year.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// What is said if the task ends without an answer, which only happens when its thread is gone.
 const LOST: &str = "the RabbitMQ transport ended before it knew whether the publish arrived: open it again, then publish again if that does no harm";
 
@@ -63,9 +66,10 @@ struct Times {
 }
 
 impl Times {
-    const fn new(confirm: Duration) -> Self {
+    fn new(confirm: Duration) -> Self {
         Self {
-            confirm,
+            // Nobody waits for longer, and no clock overflows.
+            confirm: confirm.min(LONGEST),
             watchdog: Duration::from_secs(10),
             per_mebibyte: Duration::from_secs(1),
             grace: Duration::from_secs(1),
