@@ -16,6 +16,7 @@ use tidings::{
     Address, Call, Deadline, Envelope, Headers,
     transport::{QueueStatus, Transport},
 };
+#[cfg(feature = "rabbitmq")]
 use tidings_testkit::rabbitmq::VirtualHost;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
@@ -47,6 +48,7 @@ pub(crate) struct Bed {
     folder: PathBuf,
     url: String,
     /// Removed with it.
+    #[cfg(feature = "rabbitmq")]
     pub(crate) host: Option<VirtualHost>,
 }
 
@@ -73,6 +75,7 @@ impl Bed {
         Self {
             folder,
             url: "embedded:broker.db".to_owned(),
+            #[cfg(feature = "rabbitmq")]
             host: None,
         }
     }
@@ -166,6 +169,15 @@ impl Bed {
         let status: Vec<QueueStatus> = transport.queues(&[queue.into()]).await.unwrap();
         self.close(&*transport).await;
         status[0].ready
+    }
+
+    /// Waits until so many messages wait in a queue.
+    pub(crate) async fn until_ready(&self, queue: &str, wanted: u64) {
+        let transport = self.transport().await;
+        while transport.queues(&[queue.into()]).await.unwrap()[0].ready != wanted {
+            tokio::task::yield_now().await;
+        }
+        self.close(&*transport).await;
     }
 
     /// The broker, for looking and doing what the program does not.

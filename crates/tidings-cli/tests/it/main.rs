@@ -3,6 +3,8 @@
 //! Every case runs the real binary on a broker in a file; those that depend on the broker also run on RabbitMQ
 //! (see [`rabbitmq`]).
 
+#![cfg(test)]
+
 mod bed;
 mod deadletters;
 mod errors;

@@ -100,6 +100,11 @@ async fn empties_a_queue_with_the_options_of_existing_scripts() {
 }
 
 #[tokio::test]
+async fn what_had_expired_comes_back() {
+    check(requeue::comes_back).await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_moved_stays() {
     check(requeue::stays).await;
 }

@@ -70,14 +70,34 @@ pub(crate) async fn empties(bed: &Bed) {
 }
 
 #[tokio::test]
+async fn what_had_expired_comes_back() {
+    comes_back(&Bed::embedded()).await;
+}
+
+/// The broker drops a message that dies again for the same reason, unless its history was taken off.
+pub(crate) async fn comes_back(bed: &Bed) {
+    bed.topology(&["apply", "--retry-ttl", "50"]).await.ok();
+    bed.run(&["publish", "", MAIL, "{}", "--expiration", "20"])
+        .await
+        .ok();
+    bed.until_ready(DEAD, 1).await;
+    bed.run(&["deadletters", "list"])
+        .await
+        .ok()
+        .says("expired 1");
+    bed.run(&with(&["--until-empty"]))
+        .await
+        .ok()
+        .says("requeued 1 message");
+    bed.until_ready(MAIL, 1).await;
+    assert_eq!(bed.ready(DEAD).await, 0);
+}
+
+#[tokio::test]
 async fn runs_until_it_is_interrupted() {
     let bed = bed().await;
     let mut requeue = bed.start(&with(&["--output", "json"]));
-    let transport = bed.transport().await;
-    while transport.queues(&[RETRY.into()]).await.unwrap()[0].ready < 3 {
-        tokio::task::yield_now().await;
-    }
-    bed.close(&*transport).await;
+    bed.until_ready(RETRY, 3).await;
     assert_eq!(requeue.interrupt().await, Some(0));
 }
 
