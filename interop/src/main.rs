@@ -16,6 +16,10 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+/// What is logged unless RUST_LOG says otherwise. The client of RabbitMQ reports every channel that the broker closes,
+/// which is how it answers whether a queue exists.
+const LOGGED: &str = "warn,lapin=off";
+
 /// Roles in which the outside tests Tidings.
 #[derive(Debug, Parser)]
 #[command(name = "tidings-interop", version)]
@@ -31,7 +35,7 @@ enum Role {
 }
 
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
     tracing_subscriber::fmt()
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
