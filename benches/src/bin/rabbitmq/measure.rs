@@ -38,8 +38,8 @@ pub fn all(options: &Options) -> Result<Report> {
         }
     }
     let groups = groups
-        .into_iter()
-        .map(|((work, kind), runs)| Group::of(work, kind, runs))
+        .iter()
+        .map(|((work, kind), runs)| Group::of(*work, *kind, runs))
         .collect();
     Ok(Report::new(options.rounds, groups, skipped))
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tidings_benches::table::{Table, thousands};
 
 use crate::{
-    case::{Contender, Kind, Outcome, Work},
+    case::{Contender, Kind, Outcome, Percentiles, Work},
     load::{BODY, PREFETCH, WINDOW},
 };
 
@@ -39,8 +39,8 @@ struct Row {
     messages: usize,
     /// Per second.
     rate: Spread,
-    /// The median, to that of the yardstick.
-    ratio: f64,
+    /// To the yardstick in the same round: what makes a round slow makes it slow for both.
+    ratio: Spread,
     /// The process of the contender, in microseconds.
     cpu_per_message: Spread,
     /// From the call to the confirm, in milliseconds.
@@ -78,14 +78,14 @@ impl Report {
 }
 
 impl Group {
-    pub fn of(work: Work, kind: Kind, runs: Vec<(Contender, Vec<Outcome>)>) -> Self {
+    pub fn of(work: Work, kind: Kind, runs: &[(Contender, Vec<Outcome>)]) -> Self {
         let yardstick = runs.iter().find(|(it, _)| *it == Contender::Lapin);
-        let yardstick = yardstick.map_or(f64::NAN, |(_, outcomes)| {
-            Spread::of(outcomes, |it| Some(it.rate())).median
+        let yardstick: Vec<f64> = yardstick.map_or(Vec::new(), |(_, outcomes)| {
+            outcomes.iter().map(Outcome::rate).collect()
         });
         let rows = runs
-            .into_iter()
-            .map(|(contender, outcomes)| Row::of(contender, work, &outcomes, yardstick));
+            .iter()
+            .map(|(contender, outcomes)| Row::of(*contender, work, outcomes, &yardstick));
         Self {
             work,
             kind,
@@ -95,23 +95,24 @@ impl Group {
 }
 
 impl Row {
-    fn of(contender: Contender, work: Work, outcomes: &[Outcome], yardstick: f64) -> Self {
-        let rate = Spread::of(outcomes, |it| Some(it.rate()));
-        let ratio = rate.median / yardstick;
-        let after = |pick: fn(&crate::case::Percentiles) -> f64| {
-            let spread = Spread::of(outcomes, |it| it.confirmed_after.as_ref().map(pick));
+    fn of(contender: Contender, work: Work, outcomes: &[Outcome], yardstick: &[f64]) -> Self {
+        let rates = outcomes.iter().map(Outcome::rate);
+        let ratio = Spread::of(rates.clone().zip(yardstick).map(|(rate, to)| rate / to));
+        let after = |pick: fn(&Percentiles) -> f64| {
+            let waits = outcomes.iter().filter_map(|it| it.confirmed_after.as_ref());
+            let spread = Spread::of(waits.map(pick));
             (!spread.rounds.is_empty()).then_some(spread)
         };
         let has_goal = contender == Contender::Transport && work != Work::Both;
         Self {
             contender,
             messages: outcomes.first().map_or(0, |it| it.messages),
-            ratio,
-            cpu_per_message: Spread::of(outcomes, |it| Some(it.cpu_per_message())),
+            rate: Spread::of(rates),
+            cpu_per_message: Spread::of(outcomes.iter().map(Outcome::cpu_per_message)),
             confirmed_after_p50: after(|it| it.p50),
             confirmed_after_p99: after(|it| it.p99),
-            meets_goal: has_goal.then_some(ratio >= GOAL),
-            rate,
+            meets_goal: has_goal.then_some(ratio.median >= GOAL),
+            ratio,
         }
     }
 
@@ -128,7 +129,7 @@ impl Row {
         [
             self.contender.title().to_owned(),
             self.rate.to_string(),
-            format!("{:.2}", self.ratio),
+            format!("{:.2}", self.ratio.median),
             format!("{:.1}", self.cpu_per_message.median),
             figure(&self.confirmed_after_p50),
             figure(&self.confirmed_after_p99),
@@ -138,8 +139,8 @@ impl Row {
 }
 
 impl Spread {
-    fn of(outcomes: &[Outcome], pick: impl Fn(&Outcome) -> Option<f64>) -> Self {
-        let rounds: Vec<f64> = outcomes.iter().filter_map(pick).collect();
+    fn of(rounds: impl Iterator<Item = f64>) -> Self {
+        let rounds: Vec<f64> = rounds.collect();
         let mut sorted = rounds.clone();
         sorted.sort_by(f64::total_cmp);
         let median = sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN);
@@ -174,7 +175,8 @@ impl fmt::Display for Report {
         write!(
             f,
             "\n{window} publishes wait for their confirm at a time, {prefetch} deliveries are unsettled; petisco takes one\n\
-             after the other. The ratio is to lapin; CPU is that of the contender's process alone, in microseconds."
+             after the other. The ratio is to lapin in the same round, the median of the rounds. CPU is that of the\n\
+             contender's process alone, in microseconds per message."
         )
     }
 }
