@@ -174,3 +174,88 @@ impl Wake for PlaceWaker {
         self.wakes.wake(self.index);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// A window of four with a future for each channel.
+    fn window(count: usize) -> (Window<u32>, Vec<oneshot::Sender<u32>>) {
+        let mut window = Window::new(4);
+        let answers = (0..count).map(|_| add(&mut window)).collect();
+        (window, answers)
+    }
+
+    fn add(window: &mut Window<u32>) -> oneshot::Sender<u32> {
+        let (answer, answered) = oneshot::channel();
+        window.start(async move { answered.await.unwrap_or_default() });
+        answer
+    }
+
+    /// Whatever is ready, once something is.
+    async fn collect(window: &mut Window<u32>) -> Vec<(usize, u32)> {
+        poll_fn(|context| {
+            let mut done = Vec::new();
+            window.collect(context, &mut done);
+            match done.is_empty() {
+                true => Poll::Pending,
+                false => Poll::Ready(done),
+            }
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_is_collected_in_one_go_and_its_place_used_again() {
+        let (mut window, answers) = window(4);
+        assert!(!window.has_room());
+        for (number, answer) in (0..).zip(answers) {
+            answer.send(number).unwrap();
+        }
+        let done = collect(&mut window).await;
+        assert_eq!(done, [(0, 0), (1, 1), (2, 2), (3, 3)]);
+        assert!(window.is_empty() && window.has_room());
+        let answer = add(&mut window);
+        answer.send(7).unwrap();
+        assert_eq!(collect(&mut window).await, [(3, 7)]);
+        assert_eq!(window.places.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_future_that_is_ready_at_once_is_collected_too() {
+        let (mut window, _answers) = window(1);
+        window.start(async { 9 });
+        assert_eq!(collect(&mut window).await, [(1, 9)]);
+        assert_eq!(window.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_task_is_woken_from_another_thread() {
+        let (mut window, mut answers) = window(2);
+        let answer = answers.remove(1);
+        let thread = std::thread::spawn(move || answer.send(5));
+        assert_eq!(collect(&mut window).await, [(1, 5)]);
+        assert_eq!(thread.join().unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_late_wake_does_not_disturb_the_next_future_in_its_place() {
+        let (mut window, answers) = window(1);
+        let waker = window.places[0].waker.clone();
+        for answer in answers {
+            answer.send(1).unwrap();
+        }
+        assert_eq!(collect(&mut window).await, [(0, 1)]);
+        waker.wake_by_ref();
+        let answer = add(&mut window);
+        let mut done = Vec::new();
+        window.collect(&Context::from_waker(Waker::noop()), &mut done);
+        assert!(done.is_empty());
+        answer.send(2).unwrap();
+        assert_eq!(collect(&mut window).await, [(0, 2)]);
+    }
+}

@@ -46,8 +46,8 @@ impl Scene {
         }
     }
 
-    pub(crate) fn publish(&self, address: &Address, payload: impl ToString) -> Completion {
-        let envelope = Envelope::new(payload.to_string());
+    pub(crate) fn publish(&self, address: &Address, number: u32) -> Completion {
+        let envelope = Envelope::new(number.to_string());
         self.publisher.publish(Call::new(address.clone(), envelope))
     }
 
@@ -109,7 +109,7 @@ pub(crate) fn first_arrivals(numbers: &[u32]) -> Vec<u32> {
 async fn a_fresh_message_carries_its_delivery_mode_and_nothing_else() {
     let Some(bed) = bed().await else { return };
     let scene = Scene::open(&bed).await;
-    scene.publish(&Address::queue(QUEUE), "1").await.unwrap();
+    scene.publish(&Address::queue(QUEUE), 1).await.unwrap();
     let got = scene
         .channel
         .basic_get(QUEUE.into(), BasicGetOptions { no_ack: true })
