@@ -62,6 +62,11 @@ impl ChannelSettle {
         self.delivered.fetch_add(deliveries, Ordering::Relaxed);
     }
 
+    /// Every delivery before this one is settled.
+    pub(crate) fn first_unsettled(&self) -> u64 {
+        self.book().first()
+    }
+
     /// Sends the acks that wait, and takes no further settlement.
     pub(crate) fn end(&self) {
         let mut book = self.book();
@@ -85,11 +90,12 @@ impl ChannelSettle {
         book.settled() >= self.delivered.load(Ordering::Relaxed)
     }
 
-    /// One look at the acks that wait, after a look that returned `seen`: sends them if they have waited since then.
-    /// `None` if none is left and the next one will make news.
+    /// One look at the acks that wait, after a look that returned `seen`: sends them if they have waited since then, or
+    /// if nothing else is in hand that could join them. `None` if none is left and the next one will make news.
     pub(crate) fn attend(&self, seen: Option<u64>) -> Option<u64> {
         let mut book = self.book();
-        if seen == Some(book.rounds()) {
+        let is_idle = book.settled() >= self.delivered.load(Ordering::Relaxed);
+        if is_idle || seen == Some(book.rounds()) {
             book.flush(&mut |frame| self.send(frame));
         }
         self.attended.store(book.waits(), Ordering::Relaxed);
@@ -112,7 +118,7 @@ impl ChannelSettle {
         let delivered = self.delivered.load(Ordering::Relaxed);
         let mut send = |frame| self.send(frame);
         match self.means(settlement) {
-            None => book.ack(tag, delivered, &mut send),
+            None => book.ack(tag, &mut send),
             Some(how) => book.give_back(tag, how, &mut send),
         }
         let is_last = self.ending.load(Ordering::Relaxed) && book.settled() >= delivered;

@@ -17,7 +17,7 @@ use tidings_core::{
 use crate::{
     acker::ChannelSettle,
     connection::Generation,
-    consuming::{handover::Handover, pump::Pump},
+    consuming::{handover::Handover, offsets::Offsets, pump::Pump},
     error,
     notation::{short, to_table},
 };
@@ -29,6 +29,8 @@ pub(crate) struct Attachment {
     channel: Channel,
     pump: Pump,
     pub(crate) settle: Arc<ChannelSettle>,
+    /// Where in its stream each delivery lies, if it is one.
+    offsets: Option<Offsets>,
 }
 
 /// Why a consumer has ended although nobody here wanted it.
@@ -81,13 +83,17 @@ impl Attachment {
             channel,
             pump: Pump::new(consumer),
             settle: Arc::new(settle),
+            offsets: is_stream.then(Offsets::default),
         })
     }
 
     /// Hands over what has come in; resolves when the consumer has ended.
     pub(crate) fn poll_pump(&mut self, to: &Handover, cx: &mut Context<'_>) -> Poll<Ended> {
-        let settle = &self.settle;
+        let (settle, offsets) = (&self.settle, &mut self.offsets);
         let ended = ready!(self.pump.poll(cx, |batch| {
+            if let Some(offsets) = offsets {
+                offsets.note(batch, settle.first_unsettled());
+            }
             // Counted first: a delivery may be settled before this returns.
             settle.count(batch.len() as u64);
             to.give(batch);
@@ -128,6 +134,14 @@ impl Attachment {
         });
         self.settle.count(tags.len() as u64);
         tags
+    }
+
+    /// Where in its stream another consumer has to go on, so that nothing unsettled is left out; `None` if it is no stream
+    /// or nothing has come yet. To be asked after the end.
+    pub(crate) fn resume_at(&mut self) -> Option<i64> {
+        self.settle.end();
+        let first = self.settle.first_unsettled();
+        self.offsets.as_mut()?.resume_at(first)
     }
 
     /// Sends the acks that wait and closes the channel; the broker's answer comes after it has read them. Unsettled

@@ -6,7 +6,7 @@
 
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
-use tidings_core::{Error, ErrorKind, transport::Subscription};
+use tidings_core::{Error, ErrorKind, topology::arguments::STREAM_OFFSET, transport::Subscription};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -50,7 +50,7 @@ enum Stop {
 
 impl Keeper {
     /// Serves until the subscriber is gone, the transport is closed or the queue is gone for good.
-    pub(crate) async fn run(self, first: Attachment) {
+    pub(crate) async fn run(mut self, first: Attachment) {
         let (mut attachment, mut backoff) = (first, Backoff::default());
         loop {
             let since = Instant::now();
@@ -64,6 +64,9 @@ impl Keeper {
             }
             // What was not handed out comes again.
             self.handover.begin_life(None);
+            if let Some(offset) = attachment.resume_at() {
+                self.subscription.arguments.set(STREAM_OFFSET, offset);
+            }
             attachment.close().await;
             if since.elapsed() >= STEADY {
                 backoff = Backoff::default();

@@ -10,6 +10,7 @@ pub(crate) mod book;
 pub(crate) mod handover;
 pub(crate) mod inbox;
 mod keeper;
+mod offsets;
 mod pump;
 
 use std::{

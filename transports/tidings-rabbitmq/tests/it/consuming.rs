@@ -8,11 +8,11 @@ use futures_util::{StreamExt, stream};
 use lapin::{
     BasicProperties, Channel,
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions},
-    types::FieldTable,
+    types::{AMQPValue, FieldTable},
 };
 use tidings_core::{
     Address, Call, Deadline, Delivery, Envelope, ErrorKind, Settlement,
-    topology::{Queue, Topology},
+    topology::{Queue, Topology, arguments},
     transport::{Inbox, Subscriber, Subscription, Transport},
 };
 use tidings_rabbitmq::RabbitMq;
@@ -378,6 +378,52 @@ async fn five_hundred_subscriptions_share_a_connection_and_come_back_together() 
     for name in &names {
         assert_eq!(look(&channel, name).await, (0, 0), "{name}");
     }
+}
+
+/// A stream with numbers in it.
+async fn fill_stream(channel: &Channel, count: u32) {
+    let mut arguments = FieldTable::default();
+    let kind = AMQPValue::LongString("stream".into());
+    arguments.insert(arguments::QUEUE_TYPE.into(), kind);
+    let options = QueueDeclareOptions::durable();
+    let declared = channel.queue_declare("s".into(), options, arguments);
+    declared.await.unwrap();
+    fill(channel, "s", count).await;
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_where_it_was_left_and_keeps_what_is_given_back() {
+    let Some(bed) = bed().await else { return };
+    let channel = bed.channel().await;
+    fill_stream(&channel, 100).await;
+    let (proxy, transport) = open_behind_a_proxy(&bed).await;
+    let to = Subscription::to("s").with_argument(arguments::STREAM_OFFSET, "first");
+    let mut subscriber = transport.subscribe(to).await.unwrap();
+    let mut held = None;
+    for expected in 0..50 {
+        let delivery = next(&mut subscriber).await;
+        assert_eq!(number(&delivery), expected);
+        match expected {
+            20 => drop(delivery.settle(Settlement::Reject)),
+            21 => drop(delivery.settle(Settlement::Nack { delay: None })),
+            40 => held = Some(delivery),
+            _ => ack(delivery).await,
+        }
+    }
+    proxy.reset().await;
+    // What had arrived before may still come out.
+    let mut delivery = next(&mut subscriber).await;
+    while number(&delivery) != 40 {
+        delivery = next(&mut subscriber).await;
+    }
+    ack(delivery).await;
+    for expected in 41..100 {
+        let delivery = next(&mut subscriber).await;
+        assert_eq!(number(&delivery), expected, "from the first one unsettled");
+        ack(delivery).await;
+    }
+    assert!(held.unwrap().settle(Settlement::Ack).await.is_err());
+    transport.close(Deadline::after(LIMIT)).await.unwrap();
 }
 
 /// Sends back what is in the requests, to where they want it.
