@@ -15,8 +15,16 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) connection: Connection,
-    /// How results are printed: `json` is one document, or one line per item where a command goes on
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    /// How results are printed; JSON is one document, or one line per item where a command goes on
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = Format::Table,
+        value_name = "table|json",
+        hide_possible_values = true,
+        help_heading = "For every command"
+    )]
     pub(crate) output: Format,
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -24,14 +24,14 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Where the broker is.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Connection {
-    /// The broker: `embedded:PATH`, `amqp://user:password@host/vhost`, …; without it the broker that the variables
-    /// RABBITMQ_HOST, _PORT, _USER and _PASSWORD name
+    /// The broker: embedded:PATH, amqp://user:password@host/vhost, …; else the one of RABBITMQ_HOST, _PORT, _USER, _PASSWORD
     #[arg(
         long,
         short,
         global = true,
         env = "TIDINGS_URL",
         hide_env_values = true,
+        help_heading = "For every command",
         value_name = "URL"
     )]
     url: Option<String>,

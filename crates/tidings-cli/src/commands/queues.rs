@@ -32,7 +32,7 @@ Examples:
   tidings queues --only-backlog --sort depth --watch 2
   tidings queues store dead_letter.store --output json
 
-What a transport cannot tell is shown as –. Rates are the broker's own; where it has none, --watch measures how fast
+What a transport cannot tell is shown as –. Rates are the broker's own; where it has none, --watch measures how fast \
 a queue grows (net/s) from one picture to the next.")]
 pub(crate) struct Options {
     /// Only these queues

@@ -45,10 +45,10 @@ Short options of existing scripts are understood as well:
 Examples:
   tidings requeue -rq -o acme -s shop -cq dead_letter.acme.shop.1.event.order_placed.bill \\
       -rrk retry.acme.shop.1.event.order_placed.bill --until-empty
-  tidings requeue -o acme -s shop -cq dead_letter.store -rrk retry.store -ren retry.acme.store --limit 10
+  tidings requeue -o acme -s shop -cq dead_letter.store -rrk retry.store -ren retry.acme.store -n 10
 
-Each message is published to the retry exchange, confirmed, and only then removed: a crash repeats those under way and
-loses none. After the retry TTL it is in the queue that the key names. Runs until ctrl-c unless --until-empty or
+Each message is published to the retry exchange, confirmed, and only then removed: a crash repeats those under way and \
+loses none. After the retry TTL it is in the queue that the key names. Runs until ctrl-c unless --until-empty or \
 --limit is said.")]
 pub(crate) struct Options {
     /// What existing scripts say first; there is nothing else to do

@@ -33,8 +33,8 @@ Examples:
   tidings tail --exchange acme.shop --key '#' --output json
   tidings tail some_queue --take --limit 10
 
-Of an exchange you see copies, in a queue of your own that is gone at the end; nobody else misses anything. Out of a
-queue the messages are taken, shown, and given back at the end, also by ctrl-c: they come again marked as redelivered,
+Of an exchange you see copies, in a queue of your own that is gone at the end; nobody else misses anything. Out of a \
+queue the messages are taken, shown, and given back at the end, also by ctrl-c: they come again marked as redelivered, \
 meanwhile other consumers do not get them, and a queue that counts deliveries counts this one. --take removes them.")]
 pub(crate) struct Options {
     /// The queue

@@ -37,7 +37,7 @@ Examples:
   tidings deadletters requeue --subscriber send_mail --newer-than 2h
   tidings deadletters requeue --queue my.errors --to my.queue --limit 10
 
-A message goes back with its body and without what failures have written into its headers, so that it has all its
+A message goes back with its body and without what failures have written into its headers, so that it has all its \
 attempts again. It leaves its queue only after the confirm of its copy: a crash repeats those under way, and loses none.")]
 pub(crate) struct Options {
     #[command(flatten)]

@@ -25,7 +25,7 @@ Examples:
   tidings publish --organization acme --service shop --name order.placed '{\"order\": 7}'
   tidings tail some_queue --output json | tidings publish '' other_queue --file -
 
-The empty exchange delivers to the queue that the key names. A domain message is written as its service writes it;
+The empty exchange delivers to the queue that the key names. A domain message is written as its service writes it; \
 a raw one is sent as it is. A message that no queue would receive is an error unless --unroutable-is-fine is said."
 )]
 pub(crate) struct Options {

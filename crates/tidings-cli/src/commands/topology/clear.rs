@@ -25,9 +25,9 @@ Examples:
   tidings topology clear --organization acme --service shop --subscribers subscribers.json --subscribers-only
   tidings topology clear --file definitions.json --yes
 
-Of a domain everything is deleted: the exchanges of the service, its queues, also those of subscribers that are not
-named if the broker can list its queues, and the store, which belongs to all services of the organization; one that
-another organization has declared stays, unless --any-store is said.
+Of a domain everything is deleted: the exchanges of the service, its queues, also those of subscribers that are not \
+named if the broker can list its queues, and the store, which belongs to all services of the organization; one that \
+another organization has declared stays, unless --any-store is said. \
 petisco's clear_subscribers deletes the store as well: that is --subscribers-only --with-store.")]
 pub(crate) struct Options {
     #[command(flatten)]
