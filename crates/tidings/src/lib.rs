@@ -125,8 +125,8 @@ pub mod transport {
         call::Message,
         properties::Fields,
         transport::{
-            BoxFuture, Capabilities, Capability, Publisher, QueueStatus, Registry, Subscriber,
-            Subscription, Transport, redact,
+            BoxFuture, Capabilities, Capability, Impairment, Inbox, Publisher, QueueStatus, Rates,
+            Registry, Subscriber, Subscription, Transport, redact,
         },
     };
 }

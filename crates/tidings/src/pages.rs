@@ -30,6 +30,12 @@ struct Queues;
 #[doc = include_str!("../../../docs/guide/embedded.md")]
 struct Embedded;
 
+#[doc = include_str!("../../../docs/guide/rabbitmq.md")]
+struct RabbitMq;
+
+#[doc = include_str!("../../../docs/guide/cli.md")]
+struct CommandLine;
+
 #[doc = include_str!("../../../docs/guide/joining.md")]
 struct JoiningPetisco;
 

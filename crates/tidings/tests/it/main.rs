@@ -17,8 +17,6 @@ mod ordering;
 mod publishing;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
-#[cfg(feature = "rabbitmq")]
-mod rabbitmq_domain;
 mod resilience;
 mod signals;
 mod spans;

@@ -1,4 +1,5 @@
 //! The same promises on a real RabbitMQ.
 
+mod domain;
 mod faults;
 mod same;
