@@ -9,7 +9,16 @@ pub(super) async fn all(shared: &mut Shared) {
     sigterm_in_the_middle_drains(shared).await;
     petisco_takes_over_what_we_had_when_we_were_killed(shared).await;
     we_take_over_what_petisco_had_when_it_was_killed(shared).await;
-    we_go_on_when_the_broker_is_back(shared).await;
+    for end in [End::Stopped, End::Killed] {
+        we_go_on_when_the_broker_is_back(shared, end).await;
+    }
+}
+
+/// How the broker ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Stopped,
+    Killed,
 }
 
 /// An event whose handler is at work until somebody reads what it prints: it is longer than a pipe.
@@ -81,11 +90,10 @@ async fn we_take_over_what_petisco_had_when_it_was_killed(shared: &mut Shared) {
     assert_eq!(ours.line().await.unwrap()["format"], sent[0]);
 }
 
-/// Stopped and started while a consumer and a publisher of ours are connected, and a message waits for its retry.
-async fn we_go_on_when_the_broker_is_back(shared: &mut Shared) {
-    shared
-        .begin_configured("we go on when the broker is back", QUICK)
-        .await;
+/// It ends and starts while a consumer and a publisher of ours are connected, and a message waits for its retry.
+async fn we_go_on_when_the_broker_is_back(shared: &mut Shared, end: End) {
+    let scenario = format!("we go on when the broker is back: {end:?}");
+    shared.begin_configured(&scenario, QUICK).await;
     let plan = json!({ MAIL: "FS" }).to_string();
     let mut ours = shared
         .ours
@@ -100,7 +108,10 @@ async fn we_go_on_when_the_broker_is_back(shared: &mut Shared) {
         (&call["act"], &call["format"]),
         (&json!("F"), &first["format"])
     );
-    shared.node.stop().await;
+    match end {
+        End::Stopped => shared.node.stop().await,
+        End::Killed => shared.node.kill().await,
+    }
     idle.terminate().await;
     assert_eq!(
         idle.end().await.code,
