@@ -109,11 +109,22 @@ pub(crate) fn for_good(kind: ErrorKind, context: String) -> Error {
 
 /// An error on a connection that was up.
 pub(crate) fn of_connection(error: &lapin::Error) -> Error {
+    if matches!(error.kind(), lapin::ErrorKind::ChannelsLimitReached) {
+        return of_channel(error, "cannot open a channel");
+    }
     let context = format!(
         "the connection to RabbitMQ failed, it is being made again: {}",
         said(error)
     );
     Error::new(ErrorKind::Unavailable, context)
+}
+
+/// For a connection on which no channel can be opened any more.
+pub(crate) fn used_up() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the channels of the connection to RabbitMQ are used up, it is being made again",
+    )
 }
 
 /// An error that closed a channel, or that the broker answered an operation with; `doing` says what was tried,
@@ -253,3 +264,109 @@ pub(crate) const COMMAND_INVALID: u16 = 503;
 pub(crate) const RESOURCE_ERROR: u16 = 506;
 pub(crate) const NOT_ALLOWED: u16 = 530;
 pub(crate) const NOT_IMPLEMENTED: u16 = 540;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said_by_broker(code: u16, text: &str) -> lapin::Error {
+        let said = AMQPError::from_id(code, text.into()).unwrap();
+        lapin::ErrorKind::ProtocolError(said).into()
+    }
+
+    fn check(error: &Error, kind: ErrorKind, mentions: &[&str]) {
+        let text = error.to_string();
+        assert_eq!(error.kind(), kind, "{text}");
+        for word in mentions {
+            assert!(text.contains(word), "`{text}` does not say `{word}`");
+        }
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+
+    #[test]
+    fn a_handshake_is_refused_for_a_reason() {
+        let config = RabbitMqConfig::from_url("amqp://guest:s3cret@mq/shop").unwrap();
+        let of = |code, text| of_handshake(&said_by_broker(code, text), &config);
+        let denied = of(ACCESS_REFUSED, "ACCESS_REFUSED - Login was refused");
+        check(
+            &denied,
+            ErrorKind::Denied,
+            &["mq:5672", "`guest`", "own machine", "Login"],
+        );
+        assert!(!denied.is_retryable());
+        let missing = of(NOT_ALLOWED, "NOT_ALLOWED - vhost shop not found");
+        check(&missing, ErrorKind::NotFound, &["`shop`", "add_vhost"]);
+        let barred = of(
+            NOT_ALLOWED,
+            "NOT_ALLOWED - access to vhost 'shop' refused for user 'guest'",
+        );
+        check(&barred, ErrorKind::Denied, &["`shop`", "set_permissions"]);
+        let full = of(
+            NOT_ALLOWED,
+            "NOT_ALLOWED - access to vhost 'shop' refused for user 'guest': connection limit (1) is reached",
+        );
+        check(&full, ErrorKind::Unavailable, &["connection limit"]);
+        assert!(full.is_retryable(), "somebody may leave");
+        let forced = of(
+            320,
+            "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'",
+        );
+        check(&forced, ErrorKind::Unavailable, &["reason 'shutdown'"]);
+    }
+
+    #[test]
+    fn a_channel_is_closed_for_a_reason() {
+        let check_code = |code, text: &str, kind| {
+            let error = of_channel(&said_by_broker(code, text), "cannot do it");
+            check(&error, kind, &["cannot do it", text]);
+        };
+        check_code(
+            NOT_FOUND,
+            "NOT_FOUND - no queue 'q' in vhost '/'",
+            ErrorKind::NotFound,
+        );
+        check_code(
+            ACCESS_REFUSED,
+            "ACCESS_REFUSED - access to queue 'q' refused",
+            ErrorKind::Denied,
+        );
+        check_code(
+            RESOURCE_LOCKED,
+            "RESOURCE_LOCKED - locked queue",
+            ErrorKind::Denied,
+        );
+        check_code(
+            PRECONDITION_FAILED,
+            "PRECONDITION_FAILED - inequivalent arg 'x'",
+            ErrorKind::Conflict,
+        );
+        check_code(
+            PRECONDITION_FAILED,
+            "PRECONDITION_FAILED - message size 9 is larger than configured max size 8",
+            ErrorKind::Invalid,
+        );
+        check_code(
+            PRECONDITION_FAILED,
+            "PRECONDITION_FAILED - unknown delivery tag 7",
+            ErrorKind::Closed,
+        );
+        check_code(
+            PRECONDITION_FAILED,
+            "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out",
+            ErrorKind::Timeout,
+        );
+        check_code(
+            FRAME_ERROR,
+            "FRAME_ERROR - type 2, all octets = <<>>: frame_too_large",
+            ErrorKind::Invalid,
+        );
+        check_code(
+            RESOURCE_ERROR,
+            "RESOURCE_ERROR - out of file descriptors",
+            ErrorKind::Full,
+        );
+        check_code(320, "CONNECTION_FORCED - shutdown", ErrorKind::Unavailable);
+        let full = of_connection(&lapin::ErrorKind::ChannelsLimitReached.into());
+        check(&full, ErrorKind::Full, &["channel_max"]);
+    }
+}

@@ -3,7 +3,7 @@
 //! Name, socket and TLS are ours, one step after the other, so that the error says which of them failed; lapin gets
 //! a stream on which the broker can be spoken to.
 
-use std::{io, pin::pin, sync::Mutex, time::Duration};
+use std::{fmt::Display, io, pin::pin, sync::Mutex, time::Duration};
 
 use async_compat::Compat;
 use futures_util::future::{Either, select};
@@ -17,7 +17,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Role, server, tls};
+use super::{server, tls};
 use crate::{
     config::{RabbitMqConfig, TlsConfig},
     error,
@@ -34,12 +34,12 @@ pub(crate) type Stream = AsyncTcpStream<Compat<TcpStream>>;
 /// # Errors
 /// [`Unavailable`](ErrorKind::Unavailable) if nobody answers, [`Denied`](ErrorKind::Denied) if the
 /// broker refuses; each names the broker, the cause and the next step.
-pub(super) async fn dial(config: &RabbitMqConfig, role: Role) -> Result<Connection> {
+pub(super) async fn dial(config: &RabbitMqConfig, role: impl Display) -> Result<Connection> {
     let attempt = timeout(config.connection_timeout, attempt(config, role)).await;
     attempt.unwrap_or_else(|_| Err(error::no_answer(config)))
 }
 
-async fn attempt(config: &RabbitMqConfig, role: Role) -> Result<Connection> {
+async fn attempt(config: &RabbitMqConfig, role: impl Display) -> Result<Connection> {
     let stream = stream(&config.host, config.port, config.tls.as_ref(), "RabbitMQ").await?;
     let name = format!("{} ({role})", config.name);
     let properties = ConnectionProperties::default().with_connection_name(name.into());

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use lapin::{Channel, Connection, ErrorKind};
@@ -21,6 +24,8 @@ struct Inner {
     connection: Connection,
     over: CancellationToken,
     why: Mutex<Option<String>>,
+    /// Whether numbers of channels are lost to it.
+    spent: AtomicBool,
     /// Why the broker refuses to read from us, while it does.
     blocked: watch::Sender<Option<String>>,
 }
@@ -32,6 +37,7 @@ impl Generation {
             connection,
             over: CancellationToken::new(),
             why: Mutex::new(None),
+            spent: AtomicBool::new(false),
             blocked: watch::Sender::new(None),
         }))
     }
@@ -46,17 +52,25 @@ impl Generation {
     /// # Errors
     /// What the broker or lapin says, mapped; a dead connection ends the generation.
     pub(crate) async fn channel(&self) -> Result<Channel> {
-        match self.0.connection.create_channel().await {
-            Ok(channel) => Ok(channel),
-            Err(error) => {
-                self.suspect(&error);
-                Err(match error.kind() {
-                    ErrorKind::ChannelsLimitReached => {
-                        error::of_channel(&error, "cannot open a channel")
-                    }
-                    _ => error::of_connection(&error),
-                })
+        loop {
+            let error = match self.0.connection.create_channel().await {
+                Ok(channel) => return Ok(channel),
+                Err(error) => error,
+            };
+            let is_connected = self.0.connection.status().connected();
+            if error::code(&error).is_some() && is_connected {
+                // lapin keeps the error of a channel that the broker closed for whoever gets its number next, and
+                // the number with it. The next number may be a better one.
+                self.0.spent.store(true, Ordering::Relaxed);
+                continue;
             }
+            let is_full = matches!(error.kind(), ErrorKind::ChannelsLimitReached);
+            if is_full && self.0.spent.load(Ordering::Relaxed) {
+                self.end("the broker has closed too many of its channels");
+                return Err(error::used_up());
+            }
+            self.suspect(&error);
+            return Err(error::of_connection(&error));
         }
     }
 

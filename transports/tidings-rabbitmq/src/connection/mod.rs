@@ -8,6 +8,7 @@
 mod backoff;
 pub(crate) mod dial;
 mod generation;
+mod probe;
 mod reactor;
 pub(crate) mod server;
 mod supervisor;
@@ -19,7 +20,7 @@ use tidings_core::{Result, transport::BoxFuture};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::{backoff::Backoff, generation::Generation, reactor::Reactor};
+pub(crate) use self::{backoff::Backoff, generation::Generation, probe::Probe, reactor::Reactor};
 use crate::{config::RabbitMqConfig, error};
 
 /// What a connection is for. Two directions on one connection would let a broker that is short of memory, which

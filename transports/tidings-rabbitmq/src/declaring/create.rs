@@ -37,7 +37,7 @@ pub(super) async fn create(
 ) -> Result<()> {
     let mut created = Vec::new();
     let mut result = Ok(());
-    for lanes in lanes(forms, bindings) {
+    for lanes in lanes(forms, bindings, generation.spare_channels().min(LANES)) {
         let done = join_all(lanes.iter().map(|lane| lane.run(generation))).await;
         for (lane, done) in done {
             created.extend(lane);
@@ -61,13 +61,13 @@ struct Lane<'a> {
 }
 
 /// The exchanges first, because bindings on any lane may need them; then the queues, each with its bindings.
-fn lanes<'a>(forms: &[&'a Form], bindings: &'a [Binding]) -> [Vec<Lane<'a>>; 2] {
+fn lanes<'a>(forms: &[&'a Form], bindings: &'a [Binding], most: usize) -> [Vec<Lane<'a>>; 2] {
     let (exchanges, queues): (Vec<&Form>, Vec<&Form>) =
         forms.iter().copied().partition(|form| form.kind.is_some());
     let count = if queues.len().max(bindings.len()) < FEW {
         1
     } else {
-        LANES
+        most
     };
     let mut lanes: Vec<_> = (0..count).map(|_| Lane::default()).collect();
     let mut lane_of = HashMap::new();

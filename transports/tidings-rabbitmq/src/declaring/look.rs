@@ -23,7 +23,11 @@ use super::{
     refusal::{Current, Refusal},
     words,
 };
-use crate::{connection::Generation, error};
+use crate::{
+    config::RabbitMqConfig,
+    connection::{Generation, Probe},
+    error,
+};
 
 /// How many channels ask at the same time.
 const CHANNELS: usize = 16;
@@ -56,15 +60,15 @@ pub(super) enum Depth {
 /// [`Denied`](tidings_core::ErrorKind::Denied) without the permission, [`Unavailable`](tidings_core::ErrorKind::Unavailable) if the connection ends.
 pub(super) async fn look(
     generation: &Generation,
+    config: &Arc<RabbitMqConfig>,
     forms: &[Form],
     depth: Depth,
 ) -> Result<Vec<Found>> {
-    let lookers = CHANNELS.min(forms.len());
+    let probe = Probe::new(Arc::clone(config));
+    let source = Source::Probe(&probe);
+    let lookers = generation.spare_channels().min(CHANNELS).min(forms.len());
     let one = async |first: usize| {
-        let mut looker = Looker {
-            generation,
-            channel: None,
-        };
+        let mut looker = Looker::over(source);
         let mut found = Vec::new();
         for form in forms.iter().skip(first).step_by(lookers) {
             found.push(looker.look(form, depth).await?);
@@ -74,7 +78,24 @@ pub(super) async fn look(
     };
     let mut found = try_join_all((0..lookers).map(one)).await?;
     let in_order = (0..forms.len()).filter_map(|index| found.get_mut(index % lookers)?.next());
-    Ok(in_order.collect())
+    let mut found: Vec<_> = in_order.collect();
+    probe.close().await;
+    // What belongs to another connection may belong to ours.
+    let mut own = Looker::over(Source::Own(generation));
+    for (form, found) in forms.iter().zip(&mut found) {
+        if matches!(found, Found::Locked) {
+            *found = own.look(form, depth).await?;
+        }
+    }
+    own.done().await;
+    Ok(found)
+}
+
+/// On which connection is looked.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Probe(&'a Probe),
+    Own(&'a Generation),
 }
 
 /// The state of queues, in their order.
@@ -116,16 +137,26 @@ pub(super) async fn status(
 }
 
 struct Looker<'a> {
-    generation: &'a Generation,
+    source: Source<'a>,
     channel: Option<Channel>,
 }
 
-impl Looker<'_> {
+impl<'a> Looker<'a> {
+    fn over(source: Source<'a>) -> Self {
+        Self {
+            source,
+            channel: None,
+        }
+    }
+
     async fn channel(&mut self) -> Result<Channel> {
         if let Some(channel) = &self.channel {
             return Ok(channel.clone());
         }
-        let channel = self.generation.channel().await?;
+        let channel = match self.source {
+            Source::Probe(probe) => probe.channel().await?,
+            Source::Own(generation) => generation.channel().await?,
+        };
         self.channel = Some(channel.clone());
         Ok(channel)
     }
@@ -183,7 +214,9 @@ impl Looker<'_> {
     }
 
     fn failed(&self, failed: &lapin::Error, form: &Form) -> Error {
-        self.generation.suspect(failed);
+        if let Source::Own(generation) = self.source {
+            generation.suspect(failed);
+        }
         error::of_channel(failed, &format!("cannot look at {}", form.thing))
     }
 

@@ -66,8 +66,8 @@ impl Declaring {
 
     async fn declare_on(&self, generation: Generation, topology: &Topology) -> Result<()> {
         let forms = self.forms(&generation, topology).await?;
-        check_ends(&generation, topology).await?;
-        let found = look(&generation, &forms, Depth::Settings).await?;
+        check_ends(&generation, &self.config, topology).await?;
+        let found = look(&generation, &self.config, &forms, Depth::Settings).await?;
         let (mut declared, mut missing, mut differences) = (Vec::new(), Vec::new(), Vec::new());
         for (form, found) in forms.into_iter().zip(found) {
             match found {
@@ -103,8 +103,8 @@ impl Declaring {
         topology: &Topology,
     ) -> Result<Vec<Difference>> {
         let forms = self.forms(&generation, topology).await?;
-        check_ends(&generation, topology).await?;
-        let found = look(&generation, &forms, Depth::Settings).await?;
+        check_ends(&generation, &self.config, topology).await?;
+        let found = look(&generation, &self.config, &forms, Depth::Settings).await?;
         let mut differences = Vec::new();
         for (form, found) in forms.into_iter().zip(found) {
             match found {
@@ -254,7 +254,11 @@ impl Declaring {
 const GUESS: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Both ends of a binding must exist or be declared with it.
-async fn check_ends(generation: &Generation, topology: &Topology) -> Result<()> {
+async fn check_ends(
+    generation: &Generation,
+    config: &Arc<RabbitMqConfig>,
+    topology: &Topology,
+) -> Result<()> {
     let exchanges: HashSet<_> = topology.exchanges.iter().map(|it| &it.name).collect();
     let queues: HashSet<_> = topology.queues.iter().map(|it| &it.name).collect();
     let mut asked = HashSet::new();
@@ -275,7 +279,7 @@ async fn check_ends(generation: &Generation, topology: &Topology) -> Result<()> 
             }
         }
     }
-    let found = look(generation, &forms, Depth::Name).await?;
+    let found = look(generation, config, &forms, Depth::Name).await?;
     for ((form, binding), found) in forms.iter().zip(bindings).zip(found) {
         match found {
             Found::Missing => return Err(error::unbindable(binding, &form.thing)),

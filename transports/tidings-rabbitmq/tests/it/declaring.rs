@@ -137,6 +137,25 @@ async fn declaring_again_changes_nothing() {
     assert!(rabbitmq.compare(&topology()).await.unwrap().is_empty());
 }
 
+/// A number of a channel that the broker has closed is never used again by the client.
+#[tokio::test]
+async fn few_channels_are_enough_for_many_questions() {
+    let Some(bed) = bed().await else { return };
+    let url = format!("{}&channel_max=4", bed.url());
+    let rabbitmq = RabbitMq::from_url(&url).await.unwrap();
+    for _ in 0..9 {
+        let missing = rabbitmq.queues(&["nothing".into()]).await.unwrap_err();
+        // When all numbers are used up, the connection is made again.
+        assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
+    }
+    let mut wanted = topology();
+    for number in 0..9 {
+        wanted = wanted.queue(Queue::new(format!("queue.{number}")));
+    }
+    rabbitmq.declare(&wanted).await.unwrap();
+    assert_eq!(rabbitmq.compare(&wanted).await.unwrap(), []);
+}
+
 #[tokio::test]
 async fn hundreds_of_queues_are_declared_and_found_again() {
     let Some(bed) = bed().await else { return };
