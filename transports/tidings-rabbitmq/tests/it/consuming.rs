@@ -17,7 +17,7 @@ use tidings_core::{
 };
 use tidings_rabbitmq::RabbitMq;
 use tidings_testkit::proxy::Proxy;
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, timeout};
 
 use crate::bed::{Bed, bed};
 
@@ -71,9 +71,10 @@ async fn look(channel: &Channel, queue: &str) -> (u32, u32) {
 
 /// Looks until the queue is as expected.
 async fn wait_for(channel: &Channel, queue: &str, expected: (u32, u32)) {
+    let mut looks = interval(Duration::from_millis(20));
     let looking = async {
         while look(channel, queue).await != expected {
-            sleep(Duration::from_millis(20)).await;
+            looks.tick().await;
         }
     };
     if timeout(LIMIT, looking).await.is_err() {
@@ -356,15 +357,14 @@ async fn five_hundred_subscriptions_share_a_connection_and_come_back_together() 
     }
     proxy.refuse().await;
     proxy.reset().await;
+    let concerned = || {
+        let impairments = transport.impairments();
+        impairments.iter().filter(|it| it.queue.is_some()).count()
+    };
+    let mut looks = interval(Duration::from_millis(10));
     let impaired = async {
-        while transport
-            .impairments()
-            .iter()
-            .filter(|i| i.queue.is_some())
-            .count()
-            < 500
-        {
-            sleep(Duration::from_millis(10)).await;
+        while concerned() < 500 {
+            looks.tick().await;
         }
     };
     timeout(LIMIT, impaired).await.expect("all are impaired");
