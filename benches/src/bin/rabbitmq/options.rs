@@ -83,6 +83,10 @@ impl Options {
 }
 
 /// The broker.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one setting from outside is read here"
+)]
 pub fn url() -> Result<String> {
     env::var(URL).with_context(|| format!("{URL} does not name a broker"))
 }
