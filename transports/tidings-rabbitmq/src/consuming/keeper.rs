@@ -18,7 +18,7 @@ use crate::{
         board::Board,
         handover::Handover,
     },
-    declaring::Record,
+    declaring::{Record, Restoration},
 };
 
 /// How long an ack waits for others to leave with.
@@ -141,6 +141,7 @@ impl Keeper {
                 Ok(attachment) => {
                     self.board.clear(self.number);
                     let queue = &*self.subscription.queue;
+                    self.record.is_there(queue);
                     tracing::info!(queue, "consuming again");
                     self.handover
                         .begin_life(Some(Arc::clone(&attachment.settle) as _));
@@ -170,14 +171,15 @@ impl Keeper {
     async fn bring_back(&self, generation: &Generation) -> Option<Error> {
         let queue = &*self.subscription.queue;
         match self.record.restore_queue(queue, generation).await {
-            Ok(true) => {
+            Ok(Restoration::Restored) => {
                 tracing::error!(
                     queue,
                     "the queue was deleted under its consumer, with the messages in it; it is declared again"
                 );
                 Some(no_queue(queue))
             }
-            Ok(false) => {
+            Ok(Restoration::Refused(refused)) => Some(refused),
+            Ok(Restoration::Unknown) => {
                 let context = format!(
                     "queue `{queue}` was deleted under its consumer, and it was not declared through this transport: declare it and subscribe again"
                 );

@@ -17,7 +17,7 @@ use tidings_core::{
 };
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use self::record::Record;
+pub(crate) use self::record::{Record, Restoration};
 use self::{
     create::create,
     form::Form,

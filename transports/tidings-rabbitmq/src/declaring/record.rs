@@ -11,7 +11,7 @@ use std::{
 
 use lapin::Channel;
 use tidings_core::{
-    Result,
+    Error, Result,
     topology::{Binding, Thing, Topology},
     transport::Impairment,
 };
@@ -39,6 +39,20 @@ struct Inner {
     /// What could not be declared again, and why.
     refused: BTreeMap<Thing, String>,
 }
+
+/// What became of a queue that was declared again.
+#[derive(Debug)]
+pub(crate) enum Restoration {
+    /// It is there.
+    Restored,
+    /// The broker refused it; kept as an impairment until it is there.
+    Refused(Error),
+    /// It is not in the record, and nothing was done.
+    Unknown,
+}
+
+/// What was refused, and why.
+type Refusals = Vec<(Thing, Error)>;
 
 impl Record {
     fn with<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
@@ -103,26 +117,40 @@ impl Record {
             inner.refused.clear();
             inner.clone()
         });
-        self.restore_these(generation, &all).await
+        self.restore_these(generation, &all).await.map(|_noted| ())
     }
 
-    /// Declares one queue again, with its bindings and the exchanges that these need. False if it is not in the record.
+    /// Declares one queue again, with its bindings and the exchanges that these need.
     ///
     /// # Errors
     /// [`Unavailable`](tidings_core::ErrorKind::Unavailable) if the connection ends meanwhile.
     ///
     /// # Cancel safety
     /// Yes: declaring is idempotent.
-    pub(crate) async fn restore_queue(&self, queue: &str, generation: &Generation) -> Result<bool> {
+    pub(crate) async fn restore_queue(
+        &self,
+        queue: &str,
+        generation: &Generation,
+    ) -> Result<Restoration> {
         let Some(part) = self.with(|inner| inner.around(queue)) else {
-            return Ok(false);
+            return Ok(Restoration::Unknown);
         };
-        self.with(|inner| inner.refused.remove(&Thing::Queue(queue.into())));
-        self.restore_these(generation, &part).await?;
-        Ok(true)
+        self.with(|inner| inner.refused.retain(|thing, _| !part.has(thing)));
+        let mut refused = self.restore_these(generation, &part).await?;
+        let this = Thing::Queue(queue.into());
+        let of_queue = refused.iter().position(|(thing, _)| *thing == this);
+        Ok(match of_queue {
+            Some(index) => Restoration::Refused(refused.swap_remove(index).1),
+            None => Restoration::Restored,
+        })
     }
 
-    async fn restore_these(&self, generation: &Generation, these: &Inner) -> Result<()> {
+    /// Somebody uses this queue: whatever kept it from being declared again is over.
+    pub(crate) fn is_there(&self, queue: &str) {
+        self.with(|inner| inner.refused.remove(&Thing::Queue(queue.into())));
+    }
+
+    async fn restore_these(&self, generation: &Generation, these: &Inner) -> Result<Refusals> {
         let forms: Vec<_> = these
             .exchanges
             .values()
@@ -130,58 +158,47 @@ impl Record {
             .collect();
         let bindings: Vec<_> = these.bindings.iter().cloned().collect();
         if forms.is_empty() && bindings.is_empty() {
-            return Ok(());
+            return Ok(Refusals::new());
         }
         // Nearly always nothing is refused.
         let Err(failed) = create(generation, &forms, &bindings, false).await else {
-            return Ok(());
+            return Ok(Refusals::new());
         };
         if generation.is_over() {
             return Err(failed);
         }
         tracing::debug!(error = %failed.chain(), "the topology is declared again one thing after the other");
+        let mut all = Refusals::new();
         for form in forms {
-            self.restore_form(generation, form).await?;
+            let refused = restore_form(generation, form).await?;
+            all.extend(self.note(form.thing.clone(), refused));
         }
         for binding in &bindings {
             let declared = async |channel: &Channel| bind_one(channel, binding).await;
             let refused = one(generation, declared).await?;
-            self.note(Thing::from(binding), refused);
+            all.extend(self.note(Thing::from(binding), refused));
         }
-        Ok(())
+        Ok(all)
     }
 
-    async fn restore_form(&self, generation: &Generation, form: &Form) -> Result<()> {
-        let mut attempts = 0;
-        loop {
-            let refused = one(generation, async |channel: &Channel| {
-                form.declare(channel).await
-            })
-            .await?;
-            attempts += 1;
-            let is_locked = refused
-                .as_ref()
-                .is_some_and(|refused| error::code(refused) == Some(error::RESOURCE_LOCKED));
-            if is_locked && form.exclusive && attempts < LOCKED_ATTEMPTS {
-                // The broker has not noticed yet that our old connection is gone.
-                sleep(LOCKED_PAUSE).await;
-                continue;
-            }
-            self.note(form.thing.clone(), refused);
-            return Ok(());
-        }
-    }
-
-    fn note(&self, thing: Thing, refused: Option<lapin::Error>) {
-        let Some(refused) = refused else { return };
-        let why =
-            error::of_channel(&refused, &format!("{thing} cannot be declared again")).to_string();
+    fn note(&self, thing: Thing, refused: Option<lapin::Error>) -> Option<(Thing, Error)> {
+        let refused = error::of_channel(&refused?, &format!("{thing} cannot be declared again"));
+        let why = refused.to_string();
         tracing::error!(%thing, %why, "a part of the topology is not as it was before the reconnect");
-        self.with(|inner| inner.refused.insert(thing, why));
+        self.with(|inner| inner.refused.insert(thing.clone(), why));
+        Some((thing, refused))
     }
 }
 
 impl Inner {
+    fn has(&self, thing: &Thing) -> bool {
+        match thing {
+            Thing::Queue(name) => self.queues.contains_key(name),
+            Thing::Exchange(name) => self.exchanges.contains_key(name),
+            Thing::Binding { .. } => self.bindings.iter().any(|it| Thing::from(it) == *thing),
+        }
+    }
+
     /// A queue with everything that leads to it.
     fn around(&self, queue: &str) -> Option<Self> {
         let (name, form) = self.queues.get_key_value(queue)?;
@@ -206,6 +223,24 @@ impl Inner {
             bindings,
             refused: BTreeMap::new(),
         })
+    }
+}
+
+/// Declares one thing; returns why the broker does not let us.
+async fn restore_form(generation: &Generation, form: &Form) -> Result<Option<lapin::Error>> {
+    let mut attempts = 0;
+    loop {
+        let declare = async |channel: &Channel| form.declare(channel).await;
+        let refused = one(generation, declare).await?;
+        attempts += 1;
+        let is_locked = refused
+            .as_ref()
+            .is_some_and(|refused| error::code(refused) == Some(error::RESOURCE_LOCKED));
+        if !is_locked || !form.exclusive || attempts >= LOCKED_ATTEMPTS {
+            return Ok(refused);
+        }
+        // The broker has not noticed yet that our old connection is gone.
+        sleep(LOCKED_PAUSE).await;
     }
 }
 

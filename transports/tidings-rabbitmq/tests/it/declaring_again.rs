@@ -1,8 +1,9 @@
 //! What was declared comes back after a reconnect, or is an impairment.
 
 use tidings_core::{
+    Address, Call, Envelope, Settlement,
     topology::{Queue, Topology},
-    transport::Transport,
+    transport::{Subscription, Transport},
 };
 
 use crate::{
@@ -82,4 +83,28 @@ async fn what_cannot_come_back_is_an_impairment() {
     bed.host.delete("/api/queues/{}/orders").await;
     rabbitmq.declare(&topology()).await.unwrap();
     assert_eq!(of_orders(), None, "declared again, all is well");
+}
+
+#[tokio::test]
+async fn a_queue_that_is_consumed_from_is_no_impairment() {
+    let Some(bed) = bed().await else { return };
+    let rabbitmq = open(&bed).await;
+    rabbitmq.declare(&topology()).await.unwrap();
+    let mut subscriber = rabbitmq
+        .subscribe(Subscription::to("orders"))
+        .await
+        .unwrap();
+    bed.host.delete("/api/queues/{}/orders").await;
+    // Somebody else is faster, and wants it otherwise.
+    let other = r#"{"durable": true, "arguments": {"x-message-ttl": 60000}}"#;
+    bed.host.put("/api/queues/{}/orders", other).await;
+    lose_connections(&bed).await;
+    until("all is well", async || rabbitmq.impairments().is_empty()).await;
+
+    let publisher = rabbitmq.publisher().await.unwrap();
+    let call = Call::new(Address::queue("orders"), Envelope::new("one"));
+    publisher.publish(call).await.unwrap();
+    let delivery = subscriber.next().await.unwrap().unwrap();
+    delivery.settle(Settlement::Ack).await.unwrap();
+    assert!(rabbitmq.impairments().is_empty());
 }
