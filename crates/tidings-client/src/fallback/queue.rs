@@ -163,9 +163,9 @@ impl QueueSpool {
     async fn status(&self) -> Result<(u64, u64)> {
         let queues = [Arc::clone(&self.queue)];
         let status = self.transport.queues(&queues).await?;
-        Ok(status
-            .first()
-            .map_or((0, 0), |queue| (queue.ready, queue.unsettled.unwrap_or_default())))
+        Ok(status.first().map_or((0, 0), |queue| {
+            (queue.ready, queue.unsettled.unwrap_or_default())
+        }))
     }
 
     fn closed(&self) -> Error {
