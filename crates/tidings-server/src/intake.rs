@@ -13,13 +13,13 @@ use tidings_core::{
     transport::{Subscriber, Subscription, Transport},
 };
 use tokio::sync::Mutex;
-use tracing::{info, warn};
 
 use crate::{
     backoff,
     control::Switch,
     health::SubscriptionState,
     order::{Order, Turn},
+    outage::Outage,
 };
 
 /// The shared entrance of a worker's lanes.
@@ -40,6 +40,8 @@ pub(crate) struct Source {
     subscriber: Option<Box<dyn Subscriber>>,
     /// Since the last delivery: a subscription that breaks before it brings anything was no success.
     failures: u32,
+    /// While it is broken.
+    outage: Option<Outage>,
 }
 
 enum Event {
@@ -116,6 +118,7 @@ impl Source {
             order,
             subscriber: None,
             failures: 0,
+            outage: None,
         }
     }
 
@@ -174,7 +177,7 @@ impl Source {
             subscription,
             attachment,
             switch,
-            failures,
+            outage,
             ..
         } = self;
         let attempt = async {
@@ -192,8 +195,8 @@ impl Source {
         };
         match subscribed {
             Ok(subscriber) => {
-                if *failures > 0 {
-                    info!(queue = &*subscription.queue, "the subscription is back");
+                if let Some(outage) = outage.take() {
+                    outage.over(&subscription.queue);
                 }
                 self.subscriber = Some(subscriber);
                 self.switch.report(SubscriptionState::Consuming);
@@ -206,14 +209,10 @@ impl Source {
     fn lost(&mut self, error: &Error) {
         self.let_go();
         self.failures = self.failures.saturating_add(1);
-        let (error, queue) = (error.chain(), &*self.subscription.queue);
-        warn!(
-            error,
-            queue,
-            failures = self.failures,
-            "the subscription is broken; trying again"
-        );
-        self.switch.report(SubscriptionState::Broken(error));
+        let outage = self.outage.get_or_insert_with(Outage::new);
+        outage.failed(&self.subscription.queue, error);
+        let broken = SubscriptionState::Broken(error.chain());
+        self.switch.report(broken);
     }
 
     /// After a move of the switch: only a pause takes the subscriber away.

@@ -11,6 +11,7 @@ mod declaring;
 mod health;
 mod intake;
 mod order;
+mod outage;
 mod redrive;
 mod server;
 mod settle;

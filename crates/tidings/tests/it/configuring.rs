@@ -268,6 +268,51 @@ async fn a_missing_queue_for_failures_is_said_and_loses_nothing() {
     drop(server);
 }
 
+/// Somebody deletes a queue that this process must not make: said for each cause, not for each attempt.
+#[tokio::test(start_paused = true)]
+async fn a_deleted_queue_is_said_once_and_so_is_its_return() {
+    let logs = Logs::start();
+    let broker: Arc<dyn Transport> = Arc::new(Embedded::memory());
+    let (domain, fine_queue) = (domain(), queue("fine"));
+    let made = attachments(&domain);
+    Configurer::new(&domain, &*broker)
+        .configure(&made, ClearBefore::NOTHING)
+        .await
+        .unwrap();
+    let server = Server::builder(Arc::clone(&broker), domain)
+        .without_declaring()
+        .start(Router::new().on("fine", fine))
+        .await
+        .unwrap();
+    let gone = Topology::new().queue(Queue::new(fine_queue.as_str()));
+    broker.delete(&gone).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(50)).await;
+    let said = lines(&logs, "ERROR", "the queue does not exist");
+    let causes = ["was deleted", "does not exist: declare it first"];
+    assert_eq!(said.len(), causes.len(), "{said:#?}");
+    for (line, cause) in said.iter().zip(causes) {
+        assert!(line.contains(cause), "{line}");
+    }
+    assert!(!server.health().ready);
+
+    tokio::time::sleep(std::time::Duration::from_secs(100)).await;
+    let still = lines(&logs, "ERROR", "the queue still does not exist");
+    assert_eq!(still.len(), 2, "{still:#?}");
+    broker.declare(&made[0].topology).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    let back = lines(&logs, "INFO", "the subscription is back");
+    assert!(back[0].contains("down_seconds=15"), "{back:#?}");
+    assert!(server.health().ready, "{:?}", server.health());
+}
+
+fn lines(logs: &Logs, level: &str, text: &str) -> Vec<String> {
+    let all = logs.text();
+    let found = all
+        .lines()
+        .filter(|line| line.contains(level) && line.contains(text));
+    found.map(str::to_owned).collect()
+}
+
 async fn failing(_event: UserCreated) -> Result<(), HandlerError> {
     Err(HandlerError::fatal("not today"))
 }
