@@ -7,7 +7,8 @@ use tidings_core::{
 
 use crate::{
     Domain,
-    names::{DEAD_LETTER_PREFIX, STORE},
+    names::{DEAD_LETTER_PREFIX, RETRY_PREFIX, STORE},
+    queue_config::WIRE_MAIN_TTL,
 };
 
 impl Domain {
@@ -20,11 +21,13 @@ impl Domain {
         if !differences.iter().any(of_queue) {
             return refused;
         }
-        let advice = format!(
-            "{refused}; or give the domain the settings that the queues have: `joining_existing` for the TTLs of petisco, \
+        let advice = if differences.iter().any(is_without_wire_ttl) {
+            "these queues were declared without petisco's TTL: leave `joining_existing` out, or delete them once they are empty"
+        } else {
+            "or give the domain the settings that the queues have: `joining_existing` for the TTLs of petisco, \
              `main_ttl`, `retry_ttl` and `queue_rule` for others"
-        );
-        Error::new(ErrorKind::Conflict, advice)
+        };
+        Error::new(ErrorKind::Conflict, format!("{refused}; {advice}"))
     }
 
     fn other_store(&self, owner: &str) -> String {
@@ -34,6 +37,24 @@ impl Domain {
              give `{ours}` a virtual host of its own, or build its domain without a store (`without_store`); \
              `joining_existing` helps only within one organization"
         )
+    }
+}
+
+/// Whether a main queue exists without a TTL where existing systems have theirs: the domain joins them, and whoever
+/// made the queue did not. The TTLs of retry queues are another setting.
+fn is_without_wire_ttl(difference: &Difference) -> bool {
+    match difference {
+        Difference::Differs {
+            thing: Thing::Queue(queue),
+            setting,
+            has,
+            wants,
+        } => {
+            let wire = format!("{} ms", WIRE_MAIN_TTL.as_millis());
+            let is_main = !queue.starts_with(RETRY_PREFIX);
+            is_main && setting == "message TTL" && has == "none" && *wants == wire
+        }
+        _ => false,
     }
 }
 

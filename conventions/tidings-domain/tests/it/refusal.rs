@@ -55,6 +55,25 @@ fn other_ttls_lead_to_the_settings_for_them() {
 }
 
 #[test]
+fn queues_without_ttl_lead_out_of_joining_rather_than_into_it() {
+    let queue = "acme.shop.1.event.user_created.send_mail";
+    let said = explained(&[differs(queue, "message TTL", "none", "5000 ms")]);
+    assert!(said.contains("leave `joining_existing` out"), "{said}");
+    assert!(!said.contains("`main_ttl`"), "{said}");
+}
+
+/// `joining_existing` has no say in these.
+#[test]
+fn other_queues_without_ttl_are_not_blamed_on_joining() {
+    let check = |queue: &str, wants: &str| {
+        let said = explained(&[differs(queue, "message TTL", "none", wants)]);
+        assert!(said.contains("`retry_ttl`"), "{queue} {wants}: {said}");
+    };
+    check("retry.acme.shop.1.event.user_created.send_mail", "5000 ms");
+    check("acme.shop.1.event.user_created.send_mail", "3000 ms");
+}
+
+#[test]
 fn what_the_domain_has_no_setting_for_is_left_as_it_is() {
     assert_eq!(explained(&[]), "refused");
     let kind = Difference::Differs {
