@@ -44,9 +44,7 @@ pub(crate) fn queue_deleted(name: &str) -> Error {
 pub(crate) fn unroutable(address: &Address) -> Error {
     Error::new(
         ErrorKind::Unroutable,
-        format!(
-            "no queue would receive `{address}`: bind one, or publish it as a call for which that is fine"
-        ),
+        format!("no queue would receive `{address}`: bind a queue, or say that this is fine"),
     )
 }
 

@@ -134,9 +134,12 @@ async fn unroutable_is_an_error_unless_it_is_fine() {
     let bed = Bed::memory(Topology::new().exchange(fanout)).await;
     let call = |exchange: &str| Call::new(Address::new(exchange, "k"), Envelope::default());
     let kind = |result: tidings_core::Result<()>| result.unwrap_err().kind();
-    assert_eq!(
-        kind(bed.publisher.publish(call("x")).await),
-        ErrorKind::Unroutable
+    let nowhere = bed.publisher.publish(call("x")).await.unwrap_err();
+    assert_eq!(nowhere.kind(), ErrorKind::Unroutable);
+    let said = nowhere.to_string();
+    assert!(
+        said.ends_with(": bind a queue, or say that this is fine"),
+        "{said}"
     );
     assert_eq!(
         kind(bed.publisher.publish(call("y")).await),
