@@ -16,7 +16,7 @@ pub(crate) fn python(requirement: &str) -> Result<PathBuf, String> {
     let (python, marker) = (folder.join("bin/python"), folder.join("installed"));
     fs::create_dir_all(&all).map_err(|error| error.to_string())?;
     // Several test processes may want it, and one makes it. The lock ends with the file.
-    let lock = File::create(folder.with_extension("lock")).map_err(|error| error.to_string())?;
+    let lock = File::create(lock_of(&folder)).map_err(|error| error.to_string())?;
     lock.lock().map_err(|error| error.to_string())?;
     if fs::read_to_string(&marker).is_ok_and(|installed| installed == requirement) {
         return Ok(python);
@@ -47,6 +47,20 @@ pub(crate) fn skip(what: &str, why: &str) {
     let is_ci = std::env::var("CI").is_ok_and(|ci| !matches!(&*ci, "" | "0" | "false"));
     assert!(!is_ci, "{what} cannot be had: {why}");
     println!("SKIPPED: {what} cannot be had: {why}");
+}
+
+/// Beside the folder. Appended, because the end of a version looks like an extension and must stay.
+fn lock_of(folder: &Path) -> PathBuf {
+    let mut lock = folder.as_os_str().to_owned();
+    lock.push(".lock");
+    lock.into()
+}
+
+#[test]
+fn two_versions_have_two_locks() {
+    let check = |folder: &str, lock: &str| assert_eq!(lock_of(Path::new(folder)), Path::new(lock));
+    check("venv/petisco--2.2.3", "venv/petisco--2.2.3.lock");
+    check("venv/petisco--2.2.4", "venv/petisco--2.2.4.lock");
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
