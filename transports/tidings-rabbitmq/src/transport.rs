@@ -192,8 +192,12 @@ impl Transport for RabbitMq {
 
     fn close(&self, deadline: Deadline) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            let drained = self.publishing.drain(deadline).await;
-            self.consuming.close(deadline).await;
+            // Both at once, so that neither uses up the other's time. None depends on the other: handlers have ended, and
+            // what they have published is confirmed before the acks that follow from it are recorded.
+            let (drained, ()) = tokio::join!(
+                self.publishing.drain(deadline),
+                self.consuming.close(deadline)
+            );
             self.inbound.close();
             self.outbound.close();
             // Each says goodbye to the broker, which takes a moment, or two seconds if the broker does not answer.

@@ -164,16 +164,17 @@ impl Line for AmqpLine {
 
     fn probe(&self, message: &Arc<Message>, mandatory: bool) -> BoxFuture<'static, Verdict> {
         let (generation, message) = (self.generation.clone(), Arc::clone(message));
-        // Whoever consumes on a precious channel wants the answers there, so the message itself must go that way.
-        let precious = self.is_precious.then(|| Arc::clone(&self.channel));
+        let is_precious = self.is_precious;
         Box::pin(async move {
             let probing = async {
-                match precious {
-                    Some(channel) => match look(&generation, &message).await {
-                        Ok(()) => send(channel, message, mandatory).await,
-                        Err(loss) => Verdict::Lost(loss),
-                    },
-                    None => send_aside(&generation, message, mandatory).await,
+                if !is_precious {
+                    return send_aside(&generation, message, mandatory).await;
+                }
+                // Whoever consumes on a precious channel wants the answers there, so the message must go that way, with
+                // all others: what comes back would be taken for another's if this one's confirm were waited for aside.
+                match look(&generation, &message).await {
+                    Ok(()) => Verdict::Welcome,
+                    Err(loss) => Verdict::Lost(loss),
                 }
             };
             timeout(PATIENCE, probing).await.unwrap_or_else(|_| {

@@ -2,7 +2,10 @@
 
 use std::{
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
 };
 
@@ -118,6 +121,7 @@ pub(super) struct FakeLine {
     probes: Arc<Mutex<Vec<Sent>>>,
     blocked: Arc<watch::Sender<Option<String>>>,
     over: CancellationToken,
+    is_broken: Arc<AtomicBool>,
 }
 
 struct Sent {
@@ -134,6 +138,7 @@ impl FakeLine {
             probes: Arc::default(),
             blocked: Arc::new(watch::Sender::new(None)),
             over: CancellationToken::new(),
+            is_broken: Arc::default(),
         }
     }
 
@@ -191,6 +196,11 @@ impl FakeLine {
         self.over.is_cancelled()
     }
 
+    /// The task panics when it sends next.
+    pub(super) fn break_down(&self) {
+        self.is_broken.store(true, Ordering::SeqCst);
+    }
+
     pub(super) fn block(&self, why: Option<&str>) {
         self.blocked.send_replace(why.map(str::to_owned));
     }
@@ -237,6 +247,8 @@ impl Line for FakeLine {
         message: &Arc<Message>,
         _mandatory: bool,
     ) -> impl Future<Output = Verdict> + Send + 'static {
+        let is_broken = self.is_broken.load(Ordering::SeqCst);
+        assert!(!is_broken, "the test wants a panic");
         send(Arc::clone(&self.sent), Arc::clone(message))
     }
 

@@ -16,9 +16,12 @@ use tokio::{
 };
 
 use super::{
-    line::Verdict,
-    refusal::{nacked, unroutable},
+    line::{Refusal, Verdict},
+    refusal::{nacked, unconfirmed, unroutable},
 };
+
+/// After how many crashes a publish is not sent again, if it was under way alone in the last.
+const CRASHES: u8 = 3;
 
 /// What a publisher hands to the publish task.
 pub(super) struct Handed {
@@ -38,6 +41,8 @@ pub(super) struct Job {
     pub(super) was_sent: bool,
     /// Whether it may be the one that the broker closed a channel for. It is sent alone, then.
     pub(super) is_suspect: bool,
+    /// How many crashes of the broker it was under way in.
+    crashes: u8,
     /// Whether the broker has returned it.
     pub(super) is_returned: bool,
     /// `None` once it was answered. A job that is answered early stays, because its confirm may carry the returned
@@ -54,6 +59,7 @@ impl Job {
             mandatory: handed.mandatory,
             was_sent: false,
             is_suspect: false,
+            crashes: 0,
             is_returned: false,
             answer: Some(handed.answer),
         }
@@ -65,6 +71,17 @@ impl Job {
 
     pub(super) fn size(&self) -> usize {
         self.message.envelope.payload.len()
+    }
+
+    /// Notes that something in the broker has crashed while this was under way, maybe `alone`. From the second time on
+    /// it is sent alone; when that has happened once too often, its publisher is told, and it is not sent again.
+    pub(super) fn crash(&mut self, alone: bool, refusal: &Refusal, shared: &Shared) {
+        self.crashes = self.crashes.saturating_add(1);
+        self.is_suspect |= self.crashes > 1;
+        if alone && self.crashes >= CRASHES {
+            let error = unconfirmed(&self.message.address, &refusal.text);
+            self.answer(Err(error), shared);
+        }
     }
 
     /// Tells the publisher; only the first answer counts.
@@ -85,7 +102,7 @@ impl Job {
             Verdict::Confirmed(_) => Ok(()),
             Verdict::Nacked(_) => Err(nacked(address)),
             Verdict::Unwritable(error) => Err(error),
-            Verdict::Lost(_) => return Some(self),
+            Verdict::Welcome | Verdict::Lost(_) => return Some(self),
         };
         self.answer(result, shared);
         None
@@ -98,6 +115,8 @@ pub(super) struct Shared {
     /// Publishes handed over and not answered.
     pending: AtomicUsize,
     is_closing: AtomicBool,
+    has_ended: AtomicBool,
+    has_panicked: AtomicBool,
     /// When the oldest unanswered publish was handed over, in milliseconds since `start` and one; 0 for none.
     oldest: AtomicU64,
     start: Instant,
@@ -109,6 +128,8 @@ impl Shared {
         Self {
             pending: AtomicUsize::new(0),
             is_closing: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+            has_panicked: AtomicBool::new(false),
             oldest: AtomicU64::new(0),
             start: Instant::now(),
             left: Notify::new(),
@@ -145,17 +166,25 @@ impl Shared {
     }
 
     /// Nobody will answer any more.
-    pub(super) fn end(&self) {
-        self.close();
-        self.pending.store(0, Ordering::SeqCst);
+    pub(super) fn end(&self, has_panicked: bool) {
+        self.has_panicked.store(has_panicked, Ordering::SeqCst);
+        self.has_ended.store(true, Ordering::SeqCst);
         self.left.notify_waiters();
     }
 
-    /// Resolves when nothing is pending. Only after [`close`](Self::close).
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn has_panicked(&self) -> bool {
+        self.has_panicked.load(Ordering::SeqCst)
+    }
+
+    /// Resolves when nothing is pending that may still be answered. Only after [`close`](Self::close).
     pub(super) async fn empty(&self) {
         loop {
             let left = self.left.notified();
-            if self.pending() == 0 {
+            if self.pending() == 0 || self.has_ended() {
                 return;
             }
             left.await;

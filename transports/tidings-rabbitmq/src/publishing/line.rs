@@ -30,7 +30,8 @@ pub(super) trait Line: Send + Sync + 'static {
         mandatory: bool,
     ) -> impl Future<Output = Verdict> + Send + 'static;
 
-    /// Publishes one message in a way that cannot harm the others, at the price of being slow.
+    /// Publishes one message in a way that cannot harm the others, at the price of being slow. A precious channel only
+    /// asks whether the exchange is there.
     fn probe(&self, message: &Arc<Message>, mandatory: bool) -> BoxFuture<'static, Verdict>;
 
     /// Whether an exchange must be probed before the first publish to it, because the channel cannot be replaced.
@@ -62,6 +63,8 @@ pub(super) enum Verdict {
     Confirmed(Option<Box<Returned>>),
     /// The broker has not.
     Nacked(Option<Box<Returned>>),
+    /// Nothing was sent yet: the exchange is there.
+    Welcome,
     /// It cannot be written as AMQP: nothing was sent.
     Unwritable(Error),
     /// The channel died before the broker answered.
@@ -73,7 +76,7 @@ impl Verdict {
     pub(super) fn take_returned(&mut self) -> Option<Box<Returned>> {
         match self {
             Self::Confirmed(returned) | Self::Nacked(returned) => returned.take(),
-            Self::Unwritable(_) | Self::Lost(_) => None,
+            Self::Welcome | Self::Unwritable(_) | Self::Lost(_) => None,
         }
     }
 }

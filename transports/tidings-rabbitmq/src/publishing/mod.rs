@@ -180,15 +180,24 @@ impl Publishing {
             mandatory,
             answer,
         };
-        if self.shared.is_closing() || self.handed.send(handed).is_err() {
+        let is_over = self.shared.is_closing() || self.shared.has_ended();
+        if is_over || self.handed.send(handed).is_err() {
             self.shared.leave();
-            return Err((self.ended)());
+            let has_panicked = self.shared.has_panicked();
+            return Err(if has_panicked {
+                refusal::failed()
+            } else {
+                (self.ended)()
+            });
         }
         Ok(answered)
     }
 
     /// What keeps publishes from being confirmed, although the connection seems to be up.
     pub(crate) fn impairment(&self) -> Option<String> {
+        if self.shared.has_ended() {
+            return (!self.shared.is_closing()).then(|| refusal::ENDED.to_owned());
+        }
         let age = self.shared.age().filter(|age| *age >= self.watchdog)?;
         let pending = self.shared.pending();
         let seconds = age.as_secs();

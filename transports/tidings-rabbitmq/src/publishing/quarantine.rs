@@ -102,7 +102,7 @@ impl Quarantine {
             let Some(mut job) = ward.parked.pop_front() else {
                 continue;
             };
-            job.was_sent = true;
+            job.was_sent |= !line.is_precious();
             ward.probe = Some(Probe {
                 covered: ward.parked.len(),
                 future: line.probe(&job.message, job.mandatory),
@@ -189,9 +189,20 @@ impl Ward {
         // A channel of its own: what came back is its own.
         job.is_returned = verdict.take_returned().is_some();
         let refusal = match verdict {
-            Verdict::Lost(Loss::Refused(refusal)) => refusal,
-            Verdict::Lost(Loss::Gone(_)) => {
+            Verdict::Welcome => {
                 self.parked.push_front(job);
+                return true;
+            }
+            Verdict::Lost(Loss::Refused(refusal)) if refusal.blame() != Blame::Nobody => refusal,
+            Verdict::Lost(loss) => {
+                if let Loss::Refused(refusal) = &loss
+                    && refusal.is_crash()
+                {
+                    job.crash(true, refusal, shared);
+                }
+                if !job.is_answered() {
+                    self.parked.push_front(job);
+                }
                 self.rests_until = Some(Instant::now() + pause);
                 return false;
             }

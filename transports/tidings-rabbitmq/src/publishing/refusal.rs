@@ -14,6 +14,8 @@ const CONNECTION_FORCED: u16 = 320;
 const ACCESS_REFUSED: u16 = 403;
 const NOT_FOUND: u16 = 404;
 const CHANNEL_ERROR: u16 = 504;
+const RESOURCE_ERROR: u16 = 506;
+const INTERNAL_ERROR: u16 = 541;
 
 /// Who may have caused a refusal.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,12 +34,18 @@ impl Refusal {
     /// Who may have caused it.
     pub(super) fn blame(&self) -> Blame {
         match self.code {
-            // An operator closed the connection; or the client wrote to a channel that the broker had just closed.
-            CONNECTION_FORCED | CHANNEL_ERROR => Blame::Nobody,
+            // An operator closed the connection; the client wrote to a channel that the broker had just closed; or the
+            // broker has troubles of its own.
+            CONNECTION_FORCED | CHANNEL_ERROR | RESOURCE_ERROR | INTERNAL_ERROR => Blame::Nobody,
             NOT_FOUND => Blame::Exchange,
             ACCESS_REFUSED if !self.text.contains("to topic '") => Blame::Exchange,
             _ => self.size_limit().map_or(Blame::Somebody, Blame::Larger),
         }
+    }
+
+    /// Whether something in the broker has crashed, which a publish may be the cause of, although it rarely is.
+    pub(super) fn is_crash(&self) -> bool {
+        self.code == INTERNAL_ERROR
     }
 
     /// Whether the text names this exchange.
@@ -156,6 +164,14 @@ pub(super) fn never_sent(address: &Address, trouble: &str) -> Error {
     )
 }
 
+/// What publishers are told once the publish task has panicked.
+pub(super) fn failed() -> Error {
+    Error::new(ErrorKind::Closed, ENDED)
+}
+
+/// What is said of a publish task that has ended although nobody closed it.
+pub(super) const ENDED: &str = "the publishing task has ended unexpectedly: restart the process";
+
 #[cfg(test)]
 mod tests {
     use tidings_core::Envelope;
@@ -212,6 +228,8 @@ mod tests {
             "CHANNEL_ERROR - expected 'channel.open'",
             &Blame::Nobody,
         );
+        check(506, "RESOURCE_ERROR - out of something", &Blame::Nobody);
+        check(541, "INTERNAL_ERROR", &Blame::Nobody);
         check(
             320,
             "CONNECTION_FORCED - Closed via management plugin",

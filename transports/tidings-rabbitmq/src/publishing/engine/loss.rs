@@ -28,14 +28,23 @@ impl<S: Source> Engine<S> {
             Loss::Refused(refusal) if refusal.blame() != Blame::Nobody => {
                 self.blame(&refusal, &mut lost);
             }
-            loss => tracing::debug!(
-                ?loss,
-                count = lost.len(),
-                "a channel for publishing is gone"
-            ),
+            loss => self.suffer(&loss, &mut lost),
         }
         lost.retain(|job| !job.is_answered());
         self.put_back(lost);
+    }
+
+    /// Nobody is to blame, so all are sent again, but for one that may be what makes the broker crash.
+    fn suffer(&self, loss: &Loss, lost: &mut [Job]) {
+        let count = lost.len();
+        tracing::debug!(?loss, count, "a channel for publishing is gone");
+        if let Loss::Refused(refusal) = loss
+            && refusal.is_crash()
+        {
+            for job in lost {
+                job.crash(count == 1, refusal, &self.shared);
+            }
+        }
     }
 
     /// Finds those whom a refusal concerns and deals with them; `lost` keeps the others.

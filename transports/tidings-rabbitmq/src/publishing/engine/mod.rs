@@ -287,6 +287,6 @@ impl<S: Source> Engine<S> {
 
 impl<S: Source> Drop for Engine<S> {
     fn drop(&mut self) {
-        self.shared.end();
+        self.shared.end(std::thread::panicking());
     }
 }

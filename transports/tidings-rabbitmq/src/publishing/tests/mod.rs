@@ -309,3 +309,41 @@ async fn everything_is_answered_when_there_will_never_be_a_channel_again() {
             .is_ok()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_panics_is_an_impairment_and_leaves_nobody_waiting() {
+    let (stage, line) = open().await;
+    let flying = stage.publish("a");
+    settle().await;
+    line.break_down();
+    let broken = stage.publish("b");
+    assert!(kind(flying).await.is_err());
+    assert!(kind(broken).await.is_err());
+    let ended = "the publishing task has ended unexpectedly: restart the process";
+    assert_eq!(stage.publishing.impairment().as_deref(), Some(ended));
+    let error = stage.publish("c").await.expect_err("nobody sends it");
+    assert_eq!(error.to_string(), ended);
+    let deadline = Deadline::after(SECOND);
+    assert!(stage.publishing.drain(deadline).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_connection_ended_although_nobody_closed_it_is_an_impairment() {
+    let (mut stage, line) = open().await;
+    assert_eq!(stage.publishing.impairment(), None);
+    stage.close();
+    line.end();
+    settle().await;
+    assert!(stage.publishing.impairment().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_ended_after_it_was_closed_is_no_impairment() {
+    let (mut stage, line) = open().await;
+    let deadline = Deadline::after(SECOND);
+    assert!(stage.publishing.drain(deadline).await.is_ok());
+    stage.close();
+    line.end();
+    settle().await;
+    assert_eq!(stage.publishing.impairment(), None);
+}

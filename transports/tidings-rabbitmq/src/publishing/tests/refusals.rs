@@ -10,6 +10,7 @@ use crate::publishing::{
 };
 
 const MISSING: &str = "NOT_FOUND - no exchange 'gone' in vhost '/'";
+const CRASH: &str = "INTERNAL_ERROR";
 const SUSPICIOUS: &str = "PRECONDITION_FAILED - something about a publish";
 
 #[tokio::test(start_paused = true)]
@@ -183,12 +184,84 @@ async fn on_a_precious_channel_an_exchange_is_probed_before_its_first_publish() 
     assert_eq!(line.sent(), ["queue"]);
     assert_eq!(line.probed(), ["gone/1", "there/1"]);
     line.answer_probe(0, Verdict::Lost(refused(404, MISSING)));
-    line.answer_probe(1, Verdict::Confirmed(None));
+    line.answer_probe(1, Verdict::Welcome);
     assert_eq!(kind(answers.remove(0)).await, Err(ErrorKind::NotFound));
     settle().await;
     answers.push(stage.publish("there/3"));
     settle().await;
-    assert_eq!(line.sent(), ["queue", "there/2", "there/3"]);
+    assert_eq!(line.sent(), ["queue", "there/1", "there/2", "there/3"]);
+    // The return of the first comes with the confirm of another.
+    line.confirm_returning(0, 1);
+    line.confirm(1);
+    let kinds = [kind(answers.remove(0)).await, kind(answers.remove(0)).await];
+    assert_eq!(kinds, [Ok(()), Err(ErrorKind::Unroutable)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_only_asked_about_on_a_precious_channel_was_not_sent() {
+    let mut stage = stage();
+    let line = stage.open_as(0, true);
+    let answer = stage.publish("there/1");
+    settle().await;
+    assert_eq!(line.probed(), ["there/1"]);
+    stage.close();
+    line.end();
+    assert_eq!(kind(answer).await, Err(ErrorKind::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_of_the_broker_is_nobodys_fault() {
+    let (stage, first) = open().await;
+    let answer = stage.publish("a");
+    settle().await;
+    first.refuse(541, CRASH);
+    let second = stage.open(1);
+    settle().await;
+    assert_eq!(second.sent(), ["a"]);
+    second.confirm(0);
+    assert_eq!(kind(answer).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_that_makes_the_broker_crash_again_and_again_is_found_and_given_up() {
+    let (stage, mut line) = open().await;
+    let mut answers = stage.publish_all(&["good", "bad"]);
+    settle().await;
+    for generation in 1..3 {
+        line.refuse(541, CRASH);
+        line = stage.open(generation);
+        settle().await;
+    }
+    assert_eq!(line.sent(), ["good"], "they are sent alone by now");
+    line.confirm(0);
+    assert_eq!(kind(answers.remove(0)).await, Ok(()));
+    settle().await;
+    line.refuse(541, CRASH);
+    assert_eq!(kind(answers.remove(0)).await, Err(ErrorKind::Unconfirmed));
+    let last = stage.open(3);
+    settle().await;
+    assert!(last.sent().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_under_a_probe_is_not_the_fault_of_the_probe() {
+    let (stage, first) = open().await;
+    let answer = stage.publish("gone/0");
+    settle().await;
+    first.refuse(404, MISSING);
+    assert_eq!(kind(answer).await, Err(ErrorKind::NotFound));
+    let second = stage.open(0);
+    let answer = stage.publish("gone/1");
+    settle().await;
+    for index in 0..3 {
+        assert_eq!(second.probed().len(), index + 1);
+        second.answer_probe(index, Verdict::Lost(refused(541, CRASH)));
+        settle().await;
+        advance(SECOND).await;
+        settle().await;
+    }
+    assert_eq!(kind(answer).await, Err(ErrorKind::Unconfirmed));
+    assert_eq!(second.probed().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
