@@ -116,7 +116,7 @@ pub(super) fn unroutable(address: &Address) -> Error {
     Error::new(
         ErrorKind::Unroutable,
         format!(
-            "no queue would receive `{address}`: bind one, or publish it as a call for which that is fine"
+            "no queue would receive `{address}`: bind a queue, or say that this is fine"
         ),
     )
 }
