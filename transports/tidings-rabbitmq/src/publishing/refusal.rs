@@ -115,9 +115,7 @@ pub(super) fn too_large(message: &Message, limit: usize) -> Error {
 pub(super) fn unroutable(address: &Address) -> Error {
     Error::new(
         ErrorKind::Unroutable,
-        format!(
-            "no queue would receive `{address}`: bind a queue, or say that this is fine"
-        ),
+        format!("no queue would receive `{address}`: bind a queue, or say that this is fine"),
     )
 }
 
