@@ -5,6 +5,7 @@ mod form;
 mod look;
 mod record;
 mod refusal;
+mod restore;
 mod versions;
 mod words;
 
@@ -200,7 +201,7 @@ impl Declaring {
         if let Some(url) = &self.config.management {
             return Management::new(url.clone(), &self.config).queues().await;
         }
-        let url = ManagementUrl::beside(&self.config.host);
+        let url = ManagementUrl::beside(&self.config.host, self.config.tls.is_some());
         let tried = url.to_string();
         let listed = Management::new(url, &self.config)
             .with_patience(GUESS)

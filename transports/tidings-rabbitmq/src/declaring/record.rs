@@ -6,26 +6,19 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
-use lapin::Channel;
 use tidings_core::{
     Error, Result,
     topology::{Binding, Thing, Topology},
     transport::Impairment,
 };
-use tokio::time::sleep;
 
 use super::{
-    create::{self, bind_one, create},
     form::Form,
+    restore::{Refusals, restore},
 };
-use crate::{connection::Generation, error};
-
-/// How often, and after which pauses, an exclusive queue is asked for that the broker still gives to our old connection.
-const LOCKED_ATTEMPTS: u32 = 20;
-const LOCKED_PAUSE: Duration = Duration::from_millis(100);
+use crate::connection::Generation;
 
 /// The record. Shared by everything that declares and everything that must come back.
 #[derive(Debug, Default)]
@@ -50,9 +43,6 @@ pub(crate) enum Restoration {
     /// It is not in the record, and nothing was done.
     Unknown,
 }
-
-/// What was refused, and why.
-type Refusals = Vec<(Thing, Error)>;
 
 impl Record {
     fn with<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
@@ -157,36 +147,13 @@ impl Record {
             .chain(these.queues.values())
             .collect();
         let bindings: Vec<_> = these.bindings.iter().cloned().collect();
-        if forms.is_empty() && bindings.is_empty() {
-            return Ok(Refusals::new());
+        let refusals = restore(generation, &forms, &bindings).await?;
+        for (thing, why) in &refusals {
+            let why = why.to_string();
+            tracing::error!(%thing, %why, "a part of the topology is not as it was before the reconnect");
+            self.with(|inner| inner.refused.insert(thing.clone(), why));
         }
-        // Nearly always nothing is refused.
-        let Err(failed) = create(generation, &forms, &bindings, false).await else {
-            return Ok(Refusals::new());
-        };
-        if generation.is_over() {
-            return Err(failed);
-        }
-        tracing::debug!(error = %failed.chain(), "the topology is declared again one thing after the other");
-        let mut all = Refusals::new();
-        for form in forms {
-            let refused = restore_form(generation, form).await?;
-            all.extend(self.note(form.thing.clone(), refused));
-        }
-        for binding in &bindings {
-            let declared = async |channel: &Channel| bind_one(channel, binding).await;
-            let refused = one(generation, declared).await?;
-            all.extend(self.note(Thing::from(binding), refused));
-        }
-        Ok(all)
-    }
-
-    fn note(&self, thing: Thing, refused: Option<lapin::Error>) -> Option<(Thing, Error)> {
-        let refused = error::of_channel(&refused?, &format!("{thing} cannot be declared again"));
-        let why = refused.to_string();
-        tracing::error!(%thing, %why, "a part of the topology is not as it was before the reconnect");
-        self.with(|inner| inner.refused.insert(thing.clone(), why));
-        Some((thing, refused))
+        Ok(refusals)
     }
 }
 
@@ -223,44 +190,5 @@ impl Inner {
             bindings,
             refused: BTreeMap::new(),
         })
-    }
-}
-
-/// Declares one thing; returns why the broker does not let us.
-async fn restore_form(generation: &Generation, form: &Form) -> Result<Option<lapin::Error>> {
-    let mut attempts = 0;
-    loop {
-        let declare = async |channel: &Channel| form.declare(channel).await;
-        let refused = one(generation, declare).await?;
-        attempts += 1;
-        let is_locked = refused
-            .as_ref()
-            .is_some_and(|refused| error::code(refused) == Some(error::RESOURCE_LOCKED));
-        if !is_locked || !form.exclusive || attempts >= LOCKED_ATTEMPTS {
-            return Ok(refused);
-        }
-        // The broker has not noticed yet that our old connection is gone.
-        sleep(LOCKED_PAUSE).await;
-    }
-}
-
-/// Does one thing on a channel of its own. What the broker refuses is returned; a lost connection is the error.
-async fn one(
-    generation: &Generation,
-    work: impl AsyncFnOnce(&Channel) -> lapin::Result<()>,
-) -> Result<Option<lapin::Error>> {
-    let channel = generation.channel().await?;
-    match work(&channel).await {
-        Ok(()) => {
-            create::close(&channel).await;
-            Ok(None)
-        }
-        Err(refused) => {
-            generation.suspect(&refused);
-            if generation.is_over() || error::code(&refused).is_none() {
-                return Err(error::of_connection(&refused));
-            }
-            Ok(Some(refused))
-        }
     }
 }

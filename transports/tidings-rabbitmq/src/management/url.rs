@@ -36,14 +36,15 @@ impl ManagementUrl {
         })
     }
 
-    /// Where the HTTP API of a broker is that nobody has moved it away from.
-    pub(crate) fn beside(host: &str) -> Self {
+    /// Where the HTTP API of a broker is that nobody has moved it away from. Who encrypts AMQP does not send the same
+    /// password in the clear.
+    pub(crate) fn beside(host: &str, is_tls: bool) -> Self {
         Self {
             place: Place {
                 host: host.to_owned(),
-                port: 15672,
+                port: if is_tls { 15671 } else { 15672 },
             },
-            is_tls: false,
+            is_tls,
             prefix: String::new(),
             credentials: None,
         }
@@ -128,6 +129,13 @@ mod tests {
             Some("us@er"),
         );
         check("http://user@mq", "http://mq:15672", Some("user"));
+    }
+
+    #[test]
+    fn a_guess_is_encrypted_when_amqp_is() {
+        let guess = |is_tls| ManagementUrl::beside("mq", is_tls).to_string();
+        assert_eq!(guess(true), "https://mq:15671");
+        assert_eq!(guess(false), "http://mq:15672");
     }
 
     #[test]
