@@ -3,6 +3,7 @@
 use std::{
     sync::Arc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use lapin::{
@@ -13,14 +14,26 @@ use lapin::{
 use tidings_core::{
     Error, ErrorKind, Result, topology::arguments::STREAM_OFFSET, transport::Subscription,
 };
+use tokio::time::timeout;
 
 use crate::{
     acker::ChannelSettle,
     connection::Generation,
-    consuming::{handover::Handover, offsets::Offsets, pump::Pump},
+    consuming::{
+        handover::Handover,
+        offsets::Offsets,
+        pump::{AT_ONCE, Pump},
+    },
     error,
     notation::{short, to_table},
 };
+
+/// How long the broker may take until it has a consumer. The process of one queue may hang while all others answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How the broker says that there is no such queue. Its other refusals with this code mean one that is there, and cannot be
+/// reached: its node is down, or its process has crashed.
+const MISSING: &str = "NOT_FOUND - no queue";
 
 /// A consumer and the channel that it has for itself.
 #[derive(Debug)]
@@ -47,12 +60,15 @@ impl Attachment {
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no such queue, [`Denied`](ErrorKind::Denied) if it belongs to another
-    /// connection or consumer, else what the broker says.
+    /// connection or consumer, [`Unavailable`](ErrorKind::Unavailable) if the broker does not answer or cannot reach the
+    /// queue, else what it says.
     pub(crate) async fn open(generation: Generation, to: &Subscription) -> Result<Self> {
         let ended = generation.clone();
         tokio::select! {
             // Cancel-safe: a channel that nobody gets is closed.
-            opened = Self::consume(generation, to) => opened,
+            opened = timeout(PATIENCE, Self::consume(generation, to)) => {
+                opened.unwrap_or_else(|_| Err(silent(&to.queue)))
+            }
             () = ended.over() => Err(lost(&ended)),
         }
     }
@@ -128,10 +144,16 @@ impl Attachment {
         }
         let mut tags = Vec::new();
         let mut cx = Context::from_waker(Waker::noop());
-        // Whether it has ended, and how, does not matter any more.
-        let _ended = self.pump.poll(&mut cx, |batch| {
-            tags.extend(batch.drain(..).map(|delivery| delivery.delivery_tag));
-        });
+        loop {
+            let before = tags.len();
+            // Whether it has ended, and how, does not matter any more.
+            let _ended = self.pump.poll(&mut cx, |batch| {
+                tags.extend(batch.drain(..).map(|delivery| delivery.delivery_tag));
+            });
+            if tags.len() - before < AT_ONCE {
+                break;
+            }
+        }
         self.settle.count(tags.len() as u64);
         tags
     }
@@ -181,7 +203,7 @@ fn consumer_tag(name: &str) -> ShortString {
 /// What it means that the broker does not let us consume.
 fn refusal(failed: &lapin::Error, queue: &str) -> Error {
     match error::code(failed) {
-        Some(error::NOT_FOUND) => no_queue(queue),
+        Some(error::NOT_FOUND) => not_found(&error::said(failed), queue),
         Some(error::RESOURCE_LOCKED) => Error::new(
             ErrorKind::Denied,
             format!(
@@ -190,6 +212,25 @@ fn refusal(failed: &lapin::Error, queue: &str) -> Error {
         ),
         _ => error::of_channel(failed, &format!("cannot consume from queue `{queue}`")),
     }
+}
+
+/// A queue that is missing, or one that is there and out of reach.
+fn not_found(said: &str, queue: &str) -> Error {
+    if said.starts_with(MISSING) {
+        return no_queue(queue);
+    }
+    let context = format!(
+        "queue `{queue}` cannot be reached by the broker: start its node again, or see the log of the broker ({said})"
+    );
+    Error::new(ErrorKind::Unavailable, context)
+}
+
+/// The broker does not answer for this queue.
+pub(crate) fn silent(queue: &str) -> Error {
+    let context = format!(
+        "RabbitMQ does not answer in time whether queue `{queue}` can be consumed from: see its log, the queue or its node may hang"
+    );
+    Error::new(ErrorKind::Unavailable, context)
 }
 
 pub(crate) fn no_queue(queue: &str) -> Error {
@@ -207,6 +248,20 @@ fn lost(generation: &Generation) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_queue_that_is_missing_is_not_found() {
+        let check = |said: &str, kind| assert_eq!(not_found(said, "q").kind(), kind, "{said}");
+        check("NOT_FOUND - no queue 'q' in vhost '/'", ErrorKind::NotFound);
+        check(
+            "NOT_FOUND - home node 'rabbit@b' of durable queue 'q' in vhost '/' is down or inaccessible",
+            ErrorKind::Unavailable,
+        );
+        check(
+            "NOT_FOUND - queue 'no queue' in vhost '/' process is stopped by supervisor",
+            ErrorKind::Unavailable,
+        );
+    }
 
     #[test]
     fn consumer_tags_show_the_name_and_fit() {

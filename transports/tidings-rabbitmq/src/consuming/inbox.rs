@@ -4,7 +4,11 @@
 //! have to be published on that same channel. So an inbox is a channel, and it ends with it: replies that were on
 //! their way are lost, which whoever waits for one has to bear anyway. Nothing is published again.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{
+    future::poll_fn,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use lapin::{
     options::{BasicCancelOptions, BasicConsumeOptions},
@@ -13,6 +17,7 @@ use lapin::{
 use tidings_core::{
     Completion, Error, ErrorKind, Result, Settlement, acker::Settle, transport::Inbox,
 };
+use tokio::time::timeout;
 
 use crate::{
     config::RabbitMqConfig,
@@ -27,10 +32,14 @@ use crate::{
 /// Where the broker delivers replies to; it puts an address of ours in its place on the way to whoever replies.
 const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
+/// How long it may take to open one, the wait for a connection included.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Opens an inbox on this connection.
 ///
 /// # Errors
-/// [`Unavailable`](ErrorKind::Unavailable) if the connection is lost meanwhile, else what the broker says.
+/// [`Unavailable`](ErrorKind::Unavailable) if the connection is lost meanwhile or blocked by the broker, or if it takes
+/// longer than ten seconds, else what the broker says.
 ///
 /// # Cancel safety
 /// Yes: an inbox that nobody receives is closed.
@@ -43,13 +52,20 @@ pub(crate) async fn open(
     let tasks = Arc::downgrade(reactor);
     let opening = async move {
         let generation = connection.up().await?;
-        let reactor = tasks.upgrade().ok_or_else(error::closed)?;
+        if let Some(reason) = generation.blocked() {
+            return Err(blocked(&reason));
+        }
         let over = generation.clone();
         tokio::select! {
             // Cancel-safe: a channel that nobody gets is closed.
-            opened = consume(generation, &config, &reactor) => opened,
+            opened = consume(generation, &config, &tasks) => opened,
             () = over.over() => Err(ended(&over.why())),
         }
+    };
+    let opening = async move {
+        timeout(PATIENCE, opening)
+            .await
+            .unwrap_or_else(|_| Err(too_slow()))
     };
     reactor
         .run("open an inbox for replies", opening)
@@ -60,7 +76,7 @@ pub(crate) async fn open(
 async fn consume(
     generation: Generation,
     config: &RabbitMqConfig,
-    reactor: &Reactor,
+    reactor: &Weak<Reactor>,
 ) -> Result<Inbox> {
     let channel = generation.channel().await?;
     let options = BasicConsumeOptions {
@@ -75,7 +91,9 @@ async fn consume(
             generation.suspect(&failed);
             error::of_channel(&failed, "cannot receive direct replies")
         })?;
-    let publishing = Publishing::over(channel.clone(), generation.clone(), config, reactor).await?;
+    let reactor = reactor.upgrade().ok_or_else(error::closed)?;
+    let publishing =
+        Publishing::over(channel.clone(), generation.clone(), config, &reactor).await?;
     let reply_to: Arc<str> = REPLY_TO.into();
     let handover = Arc::new(Handover::new(Arc::new(Settled)));
     let replies = RabbitSubscriber::new(Arc::clone(&handover), Arc::clone(&reply_to));
@@ -115,6 +133,20 @@ async fn receive(pump: &mut Pump, handover: &Handover, generation: &Generation) 
         },
         () = generation.over() => generation.why(),
     }
+}
+
+fn blocked(reason: &str) -> Error {
+    let context = format!(
+        "cannot open an inbox for replies, the broker reads nothing from publishers: free memory or disk space on it ({reason})"
+    );
+    Error::new(ErrorKind::Unavailable, context)
+}
+
+fn too_slow() -> Error {
+    let context = format!(
+        "RabbitMQ gives no inbox for replies within {PATIENCE:?}: see its log, and whether the connection is up or blocked"
+    );
+    Error::new(ErrorKind::Unavailable, context)
 }
 
 fn ended(reason: &str) -> Error {

@@ -7,13 +7,12 @@
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
 use tidings_core::{Error, ErrorKind, topology::arguments::STREAM_OFFSET, transport::Subscription};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     connection::{Backoff, Generation, Supervised},
     consuming::{
-        USED_UP,
         attachment::{Attachment, Ended, no_queue},
         board::Board,
         handover::Handover,
@@ -26,6 +25,9 @@ const GATHERING: Duration = Duration::from_millis(1);
 
 /// After this long, an attachment counts as a good one, and the next failure as the first.
 const STEADY: Duration = Duration::from_secs(10);
+
+/// How long the broker may take to close a channel between two lives: nothing depends on its answer.
+const PARTING: Duration = Duration::from_secs(5);
 
 /// Everything that one subscription needs to come back.
 #[derive(Debug)]
@@ -67,7 +69,7 @@ impl Keeper {
             if let Some(offset) = attachment.resume_at() {
                 self.subscription.arguments.set(STREAM_OFFSET, offset);
             }
-            attachment.close().await;
+            let _closed = timeout(PARTING, attachment.close()).await.is_ok();
             if since.elapsed() >= STEADY {
                 backoff = Backoff::default();
             }
@@ -150,11 +152,6 @@ impl Keeper {
                 Err(failed) if generation.is_over() => failed,
                 Err(failed) if failed.kind() == ErrorKind::NotFound => {
                     self.bring_back(&generation).await?
-                }
-                Err(failed) if failed.kind() == ErrorKind::Full => {
-                    // It had room for this subscription before.
-                    generation.end(USED_UP);
-                    failed
                 }
                 Err(failed) => failed,
             };

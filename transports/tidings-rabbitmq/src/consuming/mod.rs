@@ -40,13 +40,6 @@ use crate::{
 /// How long a new subscription waits for a connection that is being made again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// With fewer subscriptions than this, a connection that has no channel left has lost them: lapin never uses the number of
-/// a channel again that the broker has closed with an error.
-const FEW: usize = 1_024;
-
-/// Why such a connection is made anew.
-const USED_UP: &str = "the numbers of its channels are used up";
-
 /// The consuming half of a transport. Cloning it gives another handle.
 #[derive(Clone)]
 pub(crate) struct Consuming {
@@ -85,7 +78,8 @@ impl Consuming {
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if the queue does not exist, [`Denied`](ErrorKind::Denied) if it belongs to another
-    /// connection, [`Unavailable`](ErrorKind::Unavailable) if there is no connection within half a minute.
+    /// connection, [`Full`](ErrorKind::Full) if the connection has no channel left, [`Unavailable`](ErrorKind::Unavailable) if
+    /// it is not done within half a minute.
     ///
     /// # Cancel safety
     /// Yes: a subscriber that nobody receives gives its deliveries back.
@@ -134,12 +128,14 @@ impl Shared {
             let generation = timeout_at(until, self.connection.up())
                 .await
                 .map_err(|_| not_connected(&self.connection))??;
-            match Attachment::open(generation.clone(), to).await {
-                Err(failed) if generation.is_over() => {
+            let opening = Attachment::open(generation.clone(), to);
+            // What takes longer here has a limit of its own, unless the connection came up late.
+            let opened = timeout_at(until, opening)
+                .await
+                .unwrap_or_else(|_| Err(attachment::silent(&to.queue)));
+            match opened {
+                Err(failed) if generation.is_over() && Instant::now() < until => {
                     tracing::debug!(queue = &*to.queue, error = %failed.chain(), "lost while subscribing");
-                }
-                Err(failed) if failed.kind() == ErrorKind::Full && self.keepers.len() < FEW => {
-                    generation.end(USED_UP);
                 }
                 attached => return attached,
             }

@@ -9,8 +9,8 @@ use std::{
 use futures_util::Stream;
 use lapin::{Consumer, message::Delivery, types::ShortString};
 
-/// How many deliveries are taken in one go. Only consumers without acks ever have more.
-const AT_ONCE: usize = 1_024;
+/// How many deliveries are taken in one go. Consumers without acks, and those with a large prefetch, may have more.
+pub(crate) const AT_ONCE: usize = 1_024;
 
 /// A consumer, and what was taken out of it and not given away yet.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 mod bed;
 mod conformance;
 mod consuming;
+mod consuming_limits;
 mod declaring;
 mod declaring_again;
 mod declaring_differences;
