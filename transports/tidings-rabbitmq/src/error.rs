@@ -79,7 +79,9 @@ fn refused_handshake(said: &AMQPError, config: &RabbitMqConfig) -> Option<Error>
                 "virtual host `{vhost}` does not exist on RabbitMQ at `{at}`: create it (`rabbitmqctl add_vhost`) or correct the URL"
             ),
         ),
-        NOT_ALLOWED if text.contains("limit") || text.contains("is down") => return None,
+        NOT_ALLOWED if text.contains("connection limit (") || text.contains("is down") => {
+            return None;
+        }
         NOT_ALLOWED => (
             ErrorKind::Denied,
             format!(
@@ -205,7 +207,7 @@ fn classify(said: &AMQPError) -> (ErrorKind, &'static str) {
             ErrorKind::Denied,
             "it belongs exclusively to another connection, use a name of your own",
         ),
-        PRECONDITION_FAILED if text.contains("size") => (
+        PRECONDITION_FAILED if text.contains("message size ") => (
             ErrorKind::Invalid,
             "make the message smaller, or raise `max_message_size` on the broker",
         ),

@@ -17,6 +17,12 @@ use crate::{config::RabbitMqConfig, error};
 /// How often a generation is looked at, besides the events that lapin sends.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// A generation that lived for so long was well: the next loss is a new one, and the first attempt comes soon.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// How often a connection that cannot be made is mentioned, after the first time.
+const MENTION: Duration = Duration::from_secs(60);
+
 /// How long the broker may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -66,6 +72,13 @@ pub(super) async fn open(
     })
 }
 
+impl Drop for Supervisor {
+    /// However the supervisor ends, nobody waits for a connection that nobody makes.
+    fn drop(&mut self) {
+        self.state.send_replace(State::Closed);
+    }
+}
+
 impl Supervisor {
     /// The first generation. What cannot become better by waiting is an error at once.
     async fn first(&mut self) -> Result<Generation> {
@@ -85,8 +98,9 @@ impl Supervisor {
     }
 
     async fn run(mut self, first: Generation) {
-        let mut generation = first;
+        let (mut generation, mut backoff) = (first, Backoff::default());
         loop {
+            let since = Instant::now();
             self.state.send_replace(State::Up(generation.clone()));
             self.watch(&generation).await;
             if self.stop.is_cancelled() {
@@ -95,12 +109,14 @@ impl Supervisor {
             let why = generation.why();
             tracing::warn!(role = %self.role, %why, "the connection to RabbitMQ is lost, making it again");
             drop(generation);
-            match self.again(why).await {
+            if since.elapsed() >= STEADY {
+                backoff = Backoff::default();
+            }
+            match self.again(why, &mut backoff).await {
                 Some(next) => generation = next,
                 None => break,
             }
         }
-        self.state.send_replace(State::Closed);
     }
 
     /// Returns when the generation has ended, or was ended because the connection is to be closed for good.
@@ -146,8 +162,9 @@ impl Supervisor {
     }
 
     /// The next generation; `None` if the connection is closed meanwhile.
-    async fn again(&mut self, why: String) -> Option<Generation> {
-        let (mut backoff, mut reason) = (Backoff::default(), why);
+    async fn again(&mut self, why: String, backoff: &mut Backoff) -> Option<Generation> {
+        let (mut reason, since) = (why, Instant::now());
+        let (mut said, mut said_at) = (String::new(), since);
         loop {
             self.state.send_replace(State::Down {
                 attempts: backoff.attempts(),
@@ -167,14 +184,19 @@ impl Supervisor {
             };
             match connected {
                 Ok(generation) => {
-                    let attempts = backoff.attempts();
-                    tracing::info!(role = %self.role, attempts, "connected to RabbitMQ again");
+                    let down_seconds = since.elapsed().as_secs_f32();
+                    tracing::info!(role = %self.role, down_seconds, "connected to RabbitMQ again");
                     metrics::counter!(metric::RECONNECTS).increment(1);
                     return Some(generation);
                 }
                 Err(error) => {
                     reason = error.chain();
-                    tracing::warn!(role = %self.role, %reason, "RabbitMQ cannot be reached, trying again");
+                    // An hour without a broker is one piece of news, not a thousand.
+                    if reason != said || said_at.elapsed() >= MENTION {
+                        let down_seconds = since.elapsed().as_secs();
+                        tracing::warn!(role = %self.role, %reason, down_seconds, "RabbitMQ cannot be reached, trying again");
+                        (said, said_at) = (reason.clone(), Instant::now());
+                    }
                 }
             }
         }

@@ -9,7 +9,7 @@ mod restore;
 mod versions;
 mod words;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tidings_core::{
     Error, ErrorKind, Result,
@@ -31,6 +31,16 @@ use crate::{
     error,
     management::{Management, ManagementUrl},
 };
+
+/// How long the broker may take for one topology, or for one look at it.
+const ANSWER: Duration = Duration::from_secs(60);
+
+fn no_answer() -> Error {
+    let context = format!(
+        "RabbitMQ has not answered within {ANSWER:?} although the connection is up: look for queues that are stopped or stuck"
+    );
+    Error::new(ErrorKind::Timeout, context)
+}
 
 /// Declares over the inbound connection, to which exclusive queues belong.
 #[derive(Clone, Debug)]
@@ -230,7 +240,10 @@ impl Declaring {
                 return Err(Error::new(ErrorKind::Unavailable, why));
             };
             let generation = up?;
-            match work(generation.clone()).await {
+            // Named in the docs of the functions; a broker that answers nothing is found by heartbeats later.
+            let patience = Instant::now() + ANSWER;
+            let worked = timeout_at(patience, work(generation.clone())).await;
+            match worked.unwrap_or_else(|_| Err(no_answer())) {
                 Err(failed) if generation.is_over() && Instant::now() < deadline => {
                     tracing::debug!(error = %failed.chain(), "the connection ended, asking again on the next one");
                 }
@@ -252,7 +265,7 @@ impl Declaring {
 }
 
 /// How long the HTTP API may take to answer where nobody said that it is.
-const GUESS: std::time::Duration = std::time::Duration::from_secs(2);
+const GUESS: Duration = Duration::from_secs(2);
 
 /// Both ends of a binding must exist or be declared with it.
 async fn check_ends(

@@ -113,7 +113,7 @@ fn set(config: &mut RabbitMqConfig, name: &str, value: &str) -> Result<()> {
             };
         }
         "management" => config.management = Some(ManagementUrl::from_url(value)?),
-        _ => return Err(no()),
+        _ => return Err(unknown(name)),
     }
     Ok(())
 }
@@ -138,6 +138,13 @@ fn auth_mechanism(value: &str) -> Option<AuthMechanism> {
 
 fn refused(name: &str, value: &str) -> Error {
     misuse(format!(
-        "option `{name}={value}` is not known or has no such value: allowed are {ALLOWED}"
+        "option `{name}={value}` has no such value: allowed are {ALLOWED}"
+    ))
+}
+
+/// Without its value: what we do not know may be a secret.
+fn unknown(name: &str) -> Error {
+    misuse(format!(
+        "option `{name}` is not known: allowed are {ALLOWED}"
     ))
 }
