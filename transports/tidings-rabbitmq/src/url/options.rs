@@ -113,6 +113,7 @@ fn set(config: &mut RabbitMqConfig, name: &str, value: &str) -> Result<()> {
             };
         }
         "management" => config.management = Some(ManagementUrl::from_url(value)?),
+        "name" => return Err(no()),
         _ => return Err(unknown(name)),
     }
     Ok(())
