@@ -48,6 +48,13 @@ pub(crate) fn ttl(ttl: Duration) -> String {
     }
 }
 
+/// A pause between two looks, as [`seconds`]: one that is shorter would keep the broker busy with being looked at.
+pub(crate) fn pause(text: &str) -> Result<Duration> {
+    let pause = seconds(text)?;
+    anyhow::ensure!(pause >= Duration::from_secs(1), "it takes at least 1 second");
+    Ok(pause)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +82,14 @@ mod tests {
         assert_eq!(seconds("0.5").unwrap(), Duration::from_millis(500));
         for text in ["-1", "nan", "inf", "x", "1e300"] {
             assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pause_is_a_second_at_least() {
+        assert_eq!(pause("1").unwrap(), Duration::from_secs(1));
+        for text in ["0", "0.5", "-1"] {
+            assert!(pause(text).is_err(), "{text}");
         }
     }
 

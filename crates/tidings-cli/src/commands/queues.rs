@@ -39,7 +39,7 @@ pub(crate) struct Options {
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// A new picture every so many seconds, until ctrl-c
-    #[arg(long, short, value_name = "SECONDS", value_parser = span::seconds)]
+    #[arg(long, short, value_name = "SECONDS", value_parser = span::pause)]
     watch: Option<Duration>,
     /// Only queues with messages in them
     #[arg(long)]

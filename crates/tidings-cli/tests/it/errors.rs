@@ -55,6 +55,7 @@ async fn wrong_usage_has_its_own_code() {
         &["topology", "clear", "--file", "x", "--subscribers-only"],
         &["queues", "--output", "xml"],
         &["queues", "--watch", "-1"],
+        &["queues", "--watch", "0"],
         &["deadletters", "list", "--older-than", "soon"],
         &["completions", "cmd.exe"],
     ] {

@@ -49,7 +49,7 @@ pub(crate) async fn missing(bed: &Bed) {
 #[tokio::test]
 async fn watching_measures_what_the_broker_does_not_tell() {
     let bed = Bed::embedded().applied().await;
-    let mut watch = bed.start(&["queues", MAIL, "--watch", "0.01", "--output", "json"]);
+    let mut watch = bed.start(&["queues", MAIL, "--watch", "1", "--output", "json"]);
     assert_eq!(watch.line().await["queues"][0]["rate_net"], json!(null));
     let second = watch.line().await;
     assert!(second["queues"][0]["rate_net"].is_number(), "{second}");

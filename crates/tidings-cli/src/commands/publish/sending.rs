@@ -171,7 +171,7 @@ fn refused(error: Error) -> anyhow::Error {
     let is_unroutable = error.kind() == ErrorKind::Unroutable;
     let error = anyhow::Error::from(error);
     if is_unroutable {
-        error.context("not published (--unroutable-is-fine would be no error)")
+        error.context("not published (`--unroutable-is-fine` takes it as done)")
     } else {
         error.context("not published")
     }
