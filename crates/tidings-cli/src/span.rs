@@ -51,7 +51,10 @@ pub(crate) fn ttl(ttl: Duration) -> String {
 /// A pause between two looks, as [`seconds`]: one that is shorter would keep the broker busy with being looked at.
 pub(crate) fn pause(text: &str) -> Result<Duration> {
     let pause = seconds(text)?;
-    anyhow::ensure!(pause >= Duration::from_secs(1), "it takes at least 1 second");
+    anyhow::ensure!(
+        pause >= Duration::from_secs(1),
+        "it takes at least 1 second"
+    );
     Ok(pause)
 }
 
