@@ -37,7 +37,8 @@ use crate::{
 fn main() -> ExitCode {
     let arguments = Arguments::parse_from(commands::requeue::long_options(std::env::args_os()));
     // What goes wrong inside of the AMQP client and of the transport reaches us as an error, which says what to do.
-    let usual = "warn,lapin=off,tidings_rabbitmq=error";
+    let usual =
+        "warn,lapin=off,tidings_rabbitmq::publishing=error,tidings_rabbitmq::consuming=error";
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)

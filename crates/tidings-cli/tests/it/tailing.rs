@@ -64,7 +64,8 @@ pub(crate) async fn follows(bed: &Bed) {
         }
         tokio::task::yield_now().await;
     }
-    bed.close(&*transport).await;
+    // It stays open until the end: if this process owns the file, the queue of the other lives here, and a change of owner
+    // while something is published would be a gap in what a queue that is not durable receives.
     publish(bed, "1").await;
     let command = [&["dispatch"], &DOMAIN[..], &["--name", "bill.order"]].concat();
     bed.run(&command).await.ok();
@@ -77,6 +78,7 @@ pub(crate) async fn follows(bed: &Bed) {
         );
     }
     assert_eq!(tail.interrupt().await, Some(0));
+    bed.close(&*transport).await;
     assert_eq!(bed.ready(MAIL).await, 2);
 }
 
