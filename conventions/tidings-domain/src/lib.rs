@@ -44,5 +44,5 @@ pub use crate::{
     message::{DEEPEST, format, format_time, parse_time},
     queue_config::{DEFAULT_RETRY_TTL, QueueConfig, QueueRule, WIRE_MAIN_TTL},
     recover::{BAD_COUNT, FATAL, MAX_RETRIES, redelivery_count},
-    redrive::{redrive, requeue},
+    redrive::{forget_failures, redrive, requeue},
 };

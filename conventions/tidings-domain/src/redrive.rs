@@ -1,6 +1,6 @@
 //! From the dead letters back into the queue where they came from.
 
-use tidings_core::{Address, Call, Headers, error::Result, headers};
+use tidings_core::{Address, Call, Envelope, Headers, error::Result, headers};
 
 use crate::{names, place::Place, recover::copy::forget_deaths};
 
@@ -39,18 +39,26 @@ pub fn redrive(dead: &Call) -> Result<Call> {
             "queue `{queue}` holds no dead letters: redrive from one whose name begins with `dead_letter.`"
         )));
     }
-    let mut envelope = dead.envelope.clone();
-    forget_deaths(&mut envelope.headers);
-    envelope.headers.retain(|name| {
-        name != headers::REDELIVERY_COUNT && name != headers::QUEUE && !name.starts_with(OURS)
-    });
+    let mut envelope = forget_failures(dead.envelope.clone());
+    envelope.headers.remove(headers::QUEUE);
     if !place.is_store() {
         envelope.headers.set(headers::QUEUE, place.base);
     }
+    Ok(Call::new(Address::queue(place.base), envelope))
+}
+
+/// The envelope as if it had never failed: without the count of redeliveries, the broker's history, what
+/// [`Domain`](crate::Domain) wrote about the failure, and an expiration that would end it in its new queue as well.
+#[must_use]
+pub fn forget_failures(mut envelope: Envelope) -> Envelope {
+    forget_deaths(&mut envelope.headers);
+    envelope
+        .headers
+        .retain(|name| name != headers::REDELIVERY_COUNT && !name.starts_with(OURS));
     if envelope.properties.expiration().is_some() {
         envelope.properties.fields_mut().expiration = None;
     }
-    Ok(Call::new(Address::queue(place.base), envelope))
+    envelope
 }
 
 /// The call that sends a message to a retry exchange without any header, as the existing tools requeue.

@@ -51,7 +51,7 @@ pub(crate) enum State {
     Up(Generation),
     /// Being made again.
     Down {
-        /// How many attempts have failed since it was up.
+        /// How many attempts there were since it last stayed up for a while.
         attempts: u32,
         /// Why it ended, or why the last attempt failed.
         reason: String,

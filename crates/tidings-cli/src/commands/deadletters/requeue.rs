@@ -7,7 +7,7 @@ use clap::Args;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde_json::json;
 use tidings::{
-    Address, Call, Headers, Settlement,
+    Address, Call, Settlement,
     domain::{self, Domain, names},
     headers,
     transport::{Delivery, Publisher, QueueStatus, Transport},
@@ -203,18 +203,7 @@ impl Options {
 
 /// To a queue by name, without what failures have written.
 fn moved(dead: &Call, to: Arc<str>) -> Call {
-    let mut envelope = dead.envelope.clone();
-    let is_history = |name: &str| {
-        name == headers::REDELIVERY_COUNT
-            || name == headers::X_DEATH
-            || name.starts_with("x-first-death-")
-            || name.starts_with("x-last-death-")
-            || name.starts_with("tidings-")
-    };
-    envelope.headers.retain(|name| !is_history(name));
-    if envelope.properties.expiration().is_some() {
-        envelope.properties.fields_mut().expiration = None;
-    }
+    let envelope = domain::forget_failures(dead.envelope.clone());
     Call::new(Address::queue(to), envelope)
 }
 
@@ -244,9 +233,7 @@ fn through_retry(dead: &Call) -> Result<Call> {
         true => &domain.names().store_retry_exchange,
         false => &domain.names().retry_exchange,
     };
-    let mut call = domain::requeue(dead, exchange, &names::retry(base));
-    call.envelope.headers = Headers::new();
-    Ok(call)
+    Ok(domain::requeue(dead, exchange, &names::retry(base)))
 }
 
 impl Row {
