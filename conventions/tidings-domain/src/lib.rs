@@ -12,6 +12,7 @@
 //!     id: None,
 //!     occurred_at: None,
 //!     meta: &serde_json::Map::new(),
+//!     secrets: &[],
 //!     body: &|format: Format, out: &mut Vec<u8>| format.encode(&serde_json::json!({"user_id": 7}), out),
 //! })?;
 //! assert_eq!(call.address.to_string(), "acme.registration/acme.registration.1.event.user_created");

@@ -184,6 +184,7 @@ impl Client {
             id: None,
             occurred_at: None,
             meta: &self.meta,
+            secrets: &[],
             body: &|format: Format, out: &mut Vec<u8>| format.encode(message, out),
         })
     }

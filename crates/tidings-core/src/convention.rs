@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 
 pub use crate::metadata::Opened;
 use crate::{
-    Call, Envelope, Error, Kind, Settlement,
+    Call, Deadline, Envelope, Error, Kind, Reply, Settlement,
     codec::Format,
     contract::ContractInfo,
     error::Result,
     retry_policy::RetryPolicy,
-    topology::{Difference, Topology},
+    topology::{Difference, Exchange, Topology},
 };
 
 /// Names, topology, wire shape and failure algorithm of one family of messages.
@@ -70,6 +70,36 @@ pub trait Convention: fmt::Debug + Send + Sync + 'static {
         refused
     }
 
+    /// Whether one queue holds messages of several contracts. The handlers of one subscriber then share a queue, and
+    /// the name that [`open`](Self::open) finds decides which of them is called.
+    fn shares_queues(&self) -> bool {
+        false
+    }
+
+    /// When whoever waits for an answer to this delivery stops waiting, as far as it says so. Asked on arrival.
+    fn deadline(&self, call: &Call) -> Deadline {
+        let _ = call;
+        Deadline::NEVER
+    }
+
+    /// What answers this delivery, addressed and wrapped, whether its handling went well or not; `None` if nobody
+    /// waits for an answer: then a failure is [recovered](Self::recover).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the reply cannot be written. Whoever waits is then answered
+    /// with that error.
+    fn answer(&self, call: &Call, outcome: Result<&Reply, &Error>) -> Result<Option<Call>> {
+        let _ = (call, outcome);
+        Ok(None)
+    }
+
+    /// The exchange through which the answer to this sealed call comes back, with the reply address as its routing
+    /// key; `None` if it comes to the reply address directly.
+    fn returns_through(&self, call: &Call) -> Option<Exchange> {
+        let _ = call;
+        None
+    }
+
     /// How long this delivery must still wait although it has arrived: it was deferred for longer than its
     /// detour lasted. The runtime then fails it with [`Outcome::Defer`](crate::Outcome::Defer) of this length and does not call the
     /// handler. `None` for the usual case: handle it.
@@ -97,6 +127,8 @@ pub struct Outgoing<'a> {
     pub occurred_at: Option<Timestamp>,
     /// Its context.
     pub meta: &'a Map<String, Value>,
+    /// Members that no log, journal or broker may see in clear: paths such as `password` or `database.password`.
+    pub secrets: &'a [&'a str],
     /// Appends the encoded fields.
     pub body: &'a (dyn Fn(Format, &mut Vec<u8>) -> Result<()> + 'a),
 }

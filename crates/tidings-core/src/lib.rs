@@ -35,6 +35,7 @@ pub mod fault;
 pub mod handler_error;
 pub mod outcome;
 pub mod reply;
+pub mod respond;
 pub mod retry_policy;
 
 // What carries it.
@@ -46,6 +47,7 @@ pub mod clock;
 pub mod deadline;
 pub mod extensions;
 pub mod extract;
+pub mod lock;
 pub mod metric;
 pub mod tasks;
 

@@ -32,9 +32,7 @@ impl<T: Contract> FromMessage for T {
     }
 
     fn from_message(opened: &Opened<'_>, format: Format) -> Result<Self> {
-        let message: Self = format
-            .decode(&opened.body)
-            .map_err(|error| error.within(T::info()))?;
+        let message = T::decode(format, &opened.body)?;
         message.validate().map_err(|invalid| {
             let context = format!("{} breaks its rules: {invalid}", T::info());
             Error::new(ErrorKind::Invalid, context).with_source(invalid)

@@ -6,17 +6,18 @@
 
 mod handler;
 mod ordering;
-mod respond;
 mod route;
 mod router;
 mod state;
 mod subscriber;
 
 #[doc(inline)]
+pub use tidings_core::respond::Respond;
+
+#[doc(inline)]
 pub use crate::{
     handler::{Arguments, Function, Handler, Handling},
     ordering::OrderKey,
-    respond::Respond,
     route::{Route, RouteService},
     router::Router,
     state::{FromState, State},

@@ -52,6 +52,7 @@ pub(crate) fn seal(domain: &Domain, line: &str) -> Result<Call> {
         id: line.id.as_deref(),
         occurred_at,
         meta: &line.meta.unwrap_or_default(),
+        secrets: &[],
         body: &|format, out| match line.attributes {
             Some(attributes) => format.encode(&Exact::new(attributes), out),
             None => format.encode(&Map::new(), out),

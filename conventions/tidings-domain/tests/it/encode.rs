@@ -33,6 +33,7 @@ fn seal(name: &str, id: Option<&str>, fields: &impl Serialize) -> Result<Call> {
         id,
         occurred_at: Some(occurred_at),
         meta: &Map::new(),
+        secrets: &[],
         body: &|format: Format, out: &mut Vec<u8>| format.encode(fields, out),
     })
 }
@@ -96,6 +97,7 @@ fn publishes_again_what_was_captured() {
                 id: data["id"].as_str(),
                 occurred_at: Some(occurred_on.parse().unwrap()),
                 meta: data["meta"].as_object().unwrap(),
+                secrets: &[],
                 body: &|format: Format, out: &mut Vec<u8>| format.encode(&data["attributes"], out),
             })
             .unwrap();
@@ -166,6 +168,7 @@ fn leaves_nothing_of_one_message_in_the_next() {
             id: Some(ID),
             occurred_at: Some(Timestamp::UNIX_EPOCH),
             meta: &Map::new(),
+            secrets: &[],
             body: &|_, out: &mut Vec<u8>| fields(out),
         })
     };

@@ -70,6 +70,7 @@ fn sealed(
         id: None,
         occurred_at: Some(at),
         meta,
+        secrets: &[],
         body: &|format: Format, out: &mut Vec<u8>| format.encode(fields, out),
     };
     domain().seal(&outgoing).unwrap()

@@ -134,6 +134,7 @@ async fn what_the_convention_cannot_write_is_the_error_of_the_publish() {
         id: None,
         occurred_at: None,
         meta: &Map::new(),
+        secrets: &[],
         body: &|_, _| Ok(()),
     };
     let error = client.publish_raw(&message).await.unwrap_err();

@@ -3,6 +3,8 @@
 //! Users derive it (`#[derive(Event)]`, `#[derive(Command)]`); everything else in Tidings reads it.
 //! What a contract looks like on a wire is decided by a [`Convention`](crate::convention::Convention).
 
+mod request;
+mod response;
 mod validation;
 
 use std::fmt;
@@ -10,7 +12,12 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use self::validation::{Invalid, Violation, probe};
+pub use self::{
+    request::{Lock, Request},
+    response::Response,
+    validation::{Invalid, Place, Violation, probe},
+};
+use crate::{codec::Format, error::Result};
 
 /// What a message means, for both sides and for the documentation.
 ///
@@ -49,6 +56,18 @@ pub trait Contract: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 's
     /// Every violated rule, with the path of the member that violates it.
     fn validate(&self) -> Result<(), Invalid> {
         Ok(())
+    }
+
+    /// Decodes the fields; the rules are checked afterwards, by [`validate`](Self::validate).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if the bytes are not in this format,
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with an [`Invalid`] as its source if they are and the members
+    /// do not fit. Only requests tell the two apart, and name every member that does not fit.
+    fn decode(format: Format, body: &[u8]) -> Result<Self> {
+        format
+            .decode(body)
+            .map_err(|error| error.within(Self::info()))
     }
 
     /// Name, version and kind as a value.

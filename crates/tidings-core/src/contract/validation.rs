@@ -5,7 +5,9 @@
 //! looks for the trait by method resolution, which prefers the by-value receiver of
 //! [`probe::Rules`] over the by-reference one of [`probe::NoRules`].
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
+
+use serde::Serialize;
 
 /// A message that breaks its own rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,46 @@ pub struct Violation {
     pub path: String,
     /// What is wrong with it.
     pub message: String,
+    /// The class of the rule, for programs: one of pydantic's error codes, which deployed callers know, such as
+    /// `missing` or `int_parsing`; `value_error` for a rule of the type's own.
+    pub code: Cow<'static, str>,
+    /// The way to the member, step by step.
+    pub location: Vec<Place>,
+}
+
+/// One step on the way to a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Place {
+    /// Into the member of this name.
+    Member(String),
+    /// Into the element with this index.
+    Element(usize),
+}
+
+impl Violation {
+    /// A violation at the end of this way.
+    #[must_use]
+    pub fn new(
+        location: Vec<Place>,
+        message: impl Into<String>,
+        code: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let mut path = String::new();
+        for place in &location {
+            match place {
+                Place::Member(name) if path.is_empty() => path.push_str(name),
+                Place::Member(name) => path.extend([".", name.as_str()]),
+                Place::Element(index) => path.push_str(&format!("[{index}]")),
+            }
+        }
+        Self {
+            path,
+            message: message.into(),
+            code: code.into(),
+            location,
+        }
+    }
 }
 
 impl Invalid {
@@ -50,12 +92,22 @@ impl std::error::Error for Invalid {}
 
 impl From<garde::Report> for Invalid {
     fn from(report: garde::Report) -> Self {
-        let violation = |(path, error): &(garde::Path, garde::Error)| Violation {
-            path: path.to_string(),
-            message: error.to_string(),
+        let violation = |(path, error): &(garde::Path, garde::Error)| {
+            let path = path.to_string();
+            Violation::new(places(&path), error.to_string(), "value_error")
         };
         Self::new(report.iter().map(violation).collect())
     }
+}
+
+/// The steps of a path as garde writes it: `lines[2].price`.
+fn places(path: &str) -> Vec<Place> {
+    let parts = path.split(['.', '[']).filter(|part| !part.is_empty());
+    let place = |part: &str| match part.strip_suffix(']').map(str::parse) {
+        Some(Ok(index)) => Place::Element(index),
+        _ => Place::Member(part.to_owned()),
+    };
+    parts.map(place).collect()
 }
 
 /// Finds out at compile time whether a type declares rules. Called by derives only.

@@ -81,7 +81,7 @@ impl Topology {
             name: exchange.name.to_string(),
             vhost: vhost.clone(),
             kind: exchange.kind.to_string(),
-            durable: true,
+            durable: exchange.durable,
             auto_delete: false,
             internal: false,
             arguments: Map::new(),
@@ -174,15 +174,16 @@ impl ExchangeDefinition {
                 )));
             }
         };
-        if !self.durable || self.auto_delete || self.internal || !self.arguments.is_empty() {
+        if self.auto_delete || self.internal || !self.arguments.is_empty() {
             return Err(misuse(format!(
-                "exchange `{}` is transient, auto-delete, internal or has arguments: only plain durable exchanges can be read",
+                "exchange `{}` is auto-delete, internal or has arguments: only plain exchanges can be read",
                 self.name
             )));
         }
         Ok(Exchange {
             name: self.name.into(),
             kind,
+            durable: self.durable,
         })
     }
 }

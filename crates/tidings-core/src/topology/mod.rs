@@ -35,6 +35,8 @@ pub struct Exchange {
     pub name: Arc<str>,
     /// How it matches routing keys.
     pub kind: ExchangeKind,
+    /// Whether it survives a restart of the broker.
+    pub durable: bool,
 }
 
 /// How an exchange matches routing keys.
@@ -87,13 +89,33 @@ pub struct Binding {
 }
 
 impl Exchange {
-    /// A topic exchange.
+    /// A durable exchange.
     #[must_use]
-    pub fn topic(name: impl Into<Arc<str>>) -> Self {
+    pub fn new(name: impl Into<Arc<str>>, kind: ExchangeKind) -> Self {
         Self {
             name: name.into(),
-            kind: ExchangeKind::Topic,
+            kind,
+            durable: true,
         }
+    }
+
+    /// A durable topic exchange.
+    #[must_use]
+    pub fn topic(name: impl Into<Arc<str>>) -> Self {
+        Self::new(name, ExchangeKind::Topic)
+    }
+
+    /// A durable direct exchange.
+    #[must_use]
+    pub fn direct(name: impl Into<Arc<str>>) -> Self {
+        Self::new(name, ExchangeKind::Direct)
+    }
+
+    /// Lets the broker forget it in a restart.
+    #[must_use]
+    pub fn transient(mut self) -> Self {
+        self.durable = false;
+        self
     }
 }
 

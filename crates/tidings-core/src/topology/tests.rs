@@ -71,10 +71,7 @@ fn a_name_has_one_definition() {
         &queue(Queue::new("q")).queue(Queue::new("q").with_ttl(MAX_TTL)),
         "queue `q` is declared twice",
     );
-    let direct = Exchange {
-        name: "x".into(),
-        kind: ExchangeKind::Direct,
-    };
+    let direct = Exchange::direct("x");
     let clash = Topology::new()
         .exchange(Exchange::topic("x"))
         .exchange(direct);

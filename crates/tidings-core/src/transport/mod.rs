@@ -28,7 +28,7 @@ pub use self::{
 use crate::{
     Call, Completion, Deadline, Delivery,
     error::{Error, ErrorKind, Result},
-    topology::{Difference, Topology},
+    topology::{Difference, Exchange, Queue, Topology},
 };
 
 /// A future on a path that is not hot.
@@ -92,6 +92,39 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// if the broker cannot be reached.
     fn inbox(&self) -> BoxFuture<'_, Result<Inbox>> {
         Box::pin(Inbox::over_exclusive_queue(self))
+    }
+
+    /// As [`inbox`](Self::inbox), for replies that come through exchanges: its address is the name of a queue that
+    /// [`route_replies`](Self::route_replies) binds.
+    ///
+    /// # Errors
+    /// As [`inbox`](Self::inbox).
+    fn reply_queue(&self) -> BoxFuture<'_, Result<Inbox>> {
+        Box::pin(Inbox::over_exclusive_queue(self))
+    }
+
+    /// Makes replies that are published to `exchange`, with the address of a [`reply_queue`](Self::reply_queue) as
+    /// their routing key, arrive there. Declares the exchange. Idempotent; lasts as long as the inbox.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the exchange exists with other settings,
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the inbox has ended with its connection.
+    fn route_replies<'a>(
+        &'a self,
+        inbox: &'a Arc<str>,
+        exchange: &'a Exchange,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let topology = Topology::new()
+                .exchange(exchange.clone())
+                .queue(Queue::exclusive(Arc::clone(inbox)))
+                .bind(
+                    Arc::clone(&exchange.name),
+                    Arc::clone(inbox),
+                    Arc::clone(inbox),
+                );
+            self.declare(&topology).await
+        })
     }
 
     /// What keeps it from working at this moment, although it is mending it by itself. Empty means all is well.

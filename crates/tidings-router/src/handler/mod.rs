@@ -13,12 +13,11 @@ use std::future::Future;
 
 use tidings_core::{
     codec::Format, convention::Interest, error::Result, extract::Scope, reply::Reply,
-    transport::BoxFuture,
+    respond::Respond, transport::BoxFuture,
 };
 
 pub(crate) use self::erased::{ErasedHandler, erase};
 pub use self::{arguments::Arguments, function::Function};
-use crate::respond::Respond;
 
 /// A handler at work. This box is the one allocation that a message costs beyond its decoding.
 pub type Handling = BoxFuture<'static, Result<Reply>>;

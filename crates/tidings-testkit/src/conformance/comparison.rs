@@ -91,10 +91,7 @@ pub(super) async fn comparing_names_every_difference_with_both_values(on: &mut T
             .with_ttl(Duration::from_millis(millis))
             .with_dead_letter("", key)
     };
-    let of_kind = |kind| Exchange {
-        name: "x".into(),
-        kind,
-    };
+    let of_kind = |kind| Exchange::new("x", kind);
     let existing = Topology::new()
         .exchange(of_kind(ExchangeKind::Topic))
         .queue(queue(1_000_001, "one", true));

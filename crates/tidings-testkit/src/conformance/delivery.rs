@@ -71,10 +71,7 @@ pub(super) async fn two_queues_stay_separate(on: &mut Trial) -> Verdict {
 
 pub(super) async fn every_bound_queue_gets_every_message(on: &mut Trial) -> Verdict {
     on.needs(&[Capability::Exchanges])?;
-    let exchange = Exchange {
-        name: "all".into(),
-        kind: ExchangeKind::Fanout,
-    };
+    let exchange = Exchange::new("all", ExchangeKind::Fanout);
     on.queue("group.a").await?;
     on.queue("group.b").await?;
     let bindings = Topology::new()

@@ -126,10 +126,7 @@ pub(super) async fn a_topology_that_contradicts_itself_is_refused(on: &mut Trial
     let seconds = |count| Queue::new("the.queue").with_ttl(Duration::from_secs(count));
     let topology = Topology::new().queue(seconds(1)).queue(seconds(2));
     refused(on.declare(topology).await, ErrorKind::Misuse, "the.queue")?;
-    let of_kind = |kind| Exchange {
-        name: "the.exchange".into(),
-        kind,
-    };
+    let of_kind = |kind| Exchange::new("the.exchange", kind);
     let topology = Topology::new()
         .exchange(of_kind(ExchangeKind::Direct))
         .exchange(of_kind(ExchangeKind::Topic));

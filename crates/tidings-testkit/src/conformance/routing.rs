@@ -102,10 +102,7 @@ async fn check(on: &Trial, kind: ExchangeKind, cases: &[(&str, &str, bool)]) -> 
     for (number, (pattern, key, _)) in cases.iter().enumerate() {
         let (exchange, queue) = (format!("x.{number}"), format!("q.{number}"));
         let topology = Topology::new()
-            .exchange(Exchange {
-                name: exchange.as_str().into(),
-                kind,
-            })
+            .exchange(Exchange::new(exchange.as_str(), kind))
             .queue(Queue::new(queue.as_str()))
             .bind(exchange.as_str(), queue.as_str(), *pattern);
         on.declare(topology).await?;

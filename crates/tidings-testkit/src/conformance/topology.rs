@@ -112,12 +112,7 @@ pub(super) async fn other_settings_conflict_too(on: &mut Trial) -> Verdict {
 
 pub(super) async fn another_exchange_kind_is_a_conflict(on: &mut Trial) -> Verdict {
     on.needs(&[Capability::Exchanges])?;
-    let of_kind = |kind| {
-        Topology::new().exchange(Exchange {
-            name: "the.exchange".into(),
-            kind,
-        })
-    };
+    let of_kind = |kind| Topology::new().exchange(Exchange::new("the.exchange", kind));
     on.declare(of_kind(ExchangeKind::Topic)).await?;
     let result = on.declare(of_kind(ExchangeKind::Fanout)).await;
     let told = refused(result, ErrorKind::Conflict, "the.exchange")?;

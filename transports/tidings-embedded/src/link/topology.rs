@@ -53,7 +53,7 @@ fn exchange(from: &mut Reader) -> Result<Exchange> {
         2 => ExchangeKind::Topic,
         other => return Err(corrupt(format_args!("{other} is no kind of exchange"))),
     };
-    Ok(Exchange { name, kind })
+    Ok(Exchange::new(name, kind))
 }
 
 fn put_queue(to: &mut Vec<u8>, queue: &Queue) -> Result<()> {

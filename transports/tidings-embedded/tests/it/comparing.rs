@@ -33,10 +33,7 @@ fn existing() -> Topology {
 }
 
 fn wanted() -> Topology {
-    let fanout = Exchange {
-        name: "x".into(),
-        kind: ExchangeKind::Fanout,
-    };
+    let fanout = Exchange::new("x", ExchangeKind::Fanout);
     let queue = Queue::new("q")
         .with_dead_letter("x", "buried")
         .with_argument("x-queue-type", "quorum");

@@ -127,10 +127,7 @@ async fn a_conflict_names_what_it_has_and_what_it_wants() {
 
 #[tokio::test(start_paused = true)]
 async fn unroutable_is_an_error_unless_it_is_fine() {
-    let fanout = Exchange {
-        name: "x".into(),
-        kind: ExchangeKind::Fanout,
-    };
+    let fanout = Exchange::new("x", ExchangeKind::Fanout);
     let bed = Bed::memory(Topology::new().exchange(fanout)).await;
     let call = |exchange: &str| Call::new(Address::new(exchange, "k"), Envelope::default());
     let kind = |result: tidings_core::Result<()>| result.unwrap_err().kind();

@@ -167,6 +167,7 @@ fn seal(domain: &Domain, kind: Kind, line: Line) -> Result<Call> {
         id: Some(&id),
         occurred_at,
         meta: &line.meta.unwrap_or_default(),
+        secrets: &[],
         body: &|format, out| match &line.attributes {
             Some(attributes) => format.encode(attributes, out),
             None => format.encode(&Map::new(), out),

@@ -27,10 +27,7 @@ struct Answers {
 const QUEUES: [&str; 6] = ["direct", "fan", "topic", "hash", "short", "dead"];
 
 fn topology() -> Topology {
-    let exchange = |name: &str, kind| Exchange {
-        name: name.into(),
-        kind,
-    };
+    let exchange = |name: &str, kind| Exchange::new(name, kind);
     Topology::new()
         .exchange(exchange("d", ExchangeKind::Direct))
         .exchange(exchange("f", ExchangeKind::Fanout))

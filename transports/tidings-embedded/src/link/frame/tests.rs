@@ -17,10 +17,7 @@ fn topology() -> Topology {
     };
     Topology::new()
         .exchange(Exchange::topic("events"))
-        .exchange(Exchange {
-            name: "copies".into(),
-            kind: ExchangeKind::Fanout,
-        })
+        .exchange(Exchange::new("copies", ExchangeKind::Fanout))
         .queue(
             queue
                 .with_ttl(Duration::from_millis(5_001))

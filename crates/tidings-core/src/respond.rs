@@ -1,6 +1,8 @@
 //! What a handler may return.
+//!
+//! The trait lives here, not in the router, so that a reply model can be returned as it is.
 
-use tidings_core::{HandlerError, Reply, error::Result};
+use crate::{HandlerError, Reply, error::Result};
 
 /// Becomes a reply or an error.
 #[diagnostic::on_unimplemented(
