@@ -6,6 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tidings_core::{
     Address, Call, Envelope,
+    call::Message,
     clock::Clock,
     codec::Format,
     convention::{Attachment, Convention, Failed, Interest, Opened, Outgoing, Plan},
@@ -121,9 +122,9 @@ impl Convention for Domain {
         Ok(Call::new(address, Envelope::new(bytes)))
     }
 
-    fn open<'a>(&self, envelope: &'a Envelope, attachment: &Attachment) -> Result<Opened<'a>> {
+    fn open<'a>(&self, received: &'a Message, attachment: &Attachment) -> Result<Opened<'a>> {
         let expected = attachment.interest.kind();
-        message::decode(&envelope.payload.bytes, expected, || {
+        message::decode(&received.envelope.payload.bytes, expected, || {
             self.settings.clock.now()
         })
     }

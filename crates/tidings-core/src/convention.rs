@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 
 pub use crate::metadata::Opened;
 use crate::{
-    Call, Deadline, Envelope, Error, Kind, Reply, Settlement,
+    Call, Deadline, Error, Kind, Reply, Settlement,
+    call::Message,
     codec::Format,
     contract::ContractInfo,
     error::Result,
@@ -39,11 +40,11 @@ pub trait Convention: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if this convention has no such kind.
     fn seal(&self, message: &Outgoing<'_>) -> Result<Call>;
 
-    /// Reads the outer shape of a received envelope; the fields stay encoded in [`Opened::body`].
+    /// Reads the outer shape of a received message; the fields stay encoded in [`Opened::body`].
     ///
     /// # Errors
     /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) with the place and the reason.
-    fn open<'a>(&self, envelope: &'a Envelope, attachment: &Attachment) -> Result<Opened<'a>>;
+    fn open<'a>(&self, message: &'a Message, attachment: &Attachment) -> Result<Opened<'a>>;
 
     /// Finds the queue for a subscriber's interest and what must exist for it.
     ///

@@ -66,7 +66,7 @@ impl OrderKey {
         match &self.0 {
             Key::Function(key) => key(call),
             Key::Field(name) => {
-                let opened = convention.open(&call.envelope, attachment).ok()?;
+                let opened = convention.open(call, attachment).ok()?;
                 let format = convention.format();
                 format
                     .field(&opened.body, name)

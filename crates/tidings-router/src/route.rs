@@ -117,7 +117,7 @@ impl RouteService {
         {
             return Err(too_early(wait));
         }
-        let opened = self.convention.open(&call.envelope, &self.attachment)?;
+        let opened = self.convention.open(call, &self.attachment)?;
         // Whoever made the span saw the envelope only, and some conventions keep the identity inside it.
         if call.envelope.properties.message_id().is_none() {
             Span::current().record(field::MESSAGE_ID, &*opened.id);

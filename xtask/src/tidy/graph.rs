@@ -1,6 +1,7 @@
 //! Rules about imports: who may depend on whom. The same graph is drawn in `ARCHITECTURE.md`.
 //!
-//! macros → core → {router, layers, client, catalog, conventions, transports} → server → facade → {console, cli}.
+//! macros → core → {router, layers, client, catalog, stores, conventions, transports} → server → consumer → facade →
+//! {console, cli}.
 //! Only normal and build dependencies are checked, because those are what users get: tests may use whatever they
 //! need. That there is no cycle is Cargo's business.
 
@@ -30,7 +31,9 @@ enum Room {
     Convention,
     Transport,
     Testkit,
+    Stores,
     Server,
+    Consumer,
     Facade,
     Console,
     Cli,
@@ -53,7 +56,9 @@ impl Room {
             ("tidings-client", _) => Self::Client,
             ("tidings-catalog", _) => Self::Catalog,
             ("tidings-testkit", _) => Self::Testkit,
+            ("tidings-stores", _) => Self::Stores,
             ("tidings-server", _) => Self::Server,
+            ("tidings-consumer", _) => Self::Consumer,
             ("tidings", _) => Self::Facade,
             ("tidings-console", _) => Self::Console,
             ("tidings-cli", _) => Self::Cli,
@@ -74,6 +79,7 @@ impl Room {
             | Self::Catalog
             | Self::Convention
             | Self::Transport
+            | Self::Stores
             | Self::Testkit => other == Self::Core,
             Self::Server => {
                 matches!(
@@ -81,6 +87,11 @@ impl Room {
                     Self::Core | Self::Router | Self::Layers | Self::Client | Self::Catalog
                 )
             }
+            // The program of one convention: it knows that convention, and transports only as values.
+            Self::Consumer => matches!(
+                other,
+                Self::Core | Self::Router | Self::Layers | Self::Server | Self::Convention
+            ),
             Self::Facade => other.is_below_the_facade(),
             Self::Console | Self::Example => other == Self::Facade,
             Self::Cli => matches!(other, Self::Facade | Self::Console),
@@ -156,6 +167,8 @@ mod tests {
         check_edge("conventions/tidings-domain", "crates/tidings-core", true);
         check_edge("crates/tidings-testkit", "crates/tidings-core", true);
         check_edge("crates/tidings-server", "crates/tidings-layers", true);
+        check_edge("crates/tidings-consumer", "conventions/tidings-rpc", true);
+        check_edge("crates/tidings-stores", "crates/tidings-core", true);
         check_edge("crates/tidings", "crates/tidings-server", true);
         check_edge("crates/tidings", "transports/tidings-embedded", true);
         check_edge("crates/tidings-cli", "crates/tidings", true);
@@ -186,6 +199,12 @@ mod tests {
         check_edge("crates/tidings", "crates/tidings-testkit", false);
         check_edge("crates/tidings-server", "crates/tidings", false);
         check_edge("crates/tidings-console", "crates/tidings-server", false);
+        check_edge(
+            "crates/tidings-consumer",
+            "transports/tidings-rabbitmq",
+            false,
+        );
+        check_edge("crates/tidings-server", "crates/tidings-consumer", false);
         check_edge("crates/tidings-core", "xtask", false);
         check_edge("xtask", "crates/tidings-core", false);
     }

@@ -127,6 +127,7 @@ fn event(domain: &Domain) -> Result<OrderPlaced> {
         id: None,
         occurred_at: None,
         meta: &serde_json::Map::new(),
+        secrets: &[],
         body: &|format: Format, out: &mut Vec<u8>| format.encode(&event, out),
     })?;
     let missing = BODY.len().saturating_sub(empty.envelope.payload.len());

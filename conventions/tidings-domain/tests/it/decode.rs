@@ -3,12 +3,12 @@
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 use tidings_core::{
-    Envelope, Error, ErrorKind, Kind,
+    Error, ErrorKind, Kind,
     convention::{Attachment, Convention, Interest, Opened},
 };
 use tidings_domain::Domain;
 
-use crate::golden::{cases, string, text};
+use crate::golden::{arrived, cases, string, text};
 
 fn domain() -> Domain {
     Domain::new("o", "s").unwrap()
@@ -34,9 +34,7 @@ fn event() -> Attachment {
 }
 
 fn refusal(bytes: impl Into<Vec<u8>>) -> Error {
-    domain()
-        .open(&Envelope::new(bytes.into()), &event())
-        .unwrap_err()
+    domain().open(&arrived(bytes.into()), &event()).unwrap_err()
 }
 
 /// The time as the wire writes it.
@@ -75,9 +73,9 @@ fn reads_and_refuses_as_the_wire_does() {
     assert_eq!(cases.len(), 87);
     for case in &cases {
         let (name, body) = (string(case, "case"), string(case, "body"));
-        let envelope = Envelope::new(body.to_owned());
+        let delivery = arrived(body.to_owned());
         let before = Timestamp::now();
-        let opened = domain().open(&envelope, &event());
+        let opened = domain().open(&delivery, &event());
         let expected = &case["as_event"]["ok"];
         if PYTHON_ONLY.contains(&name) {
             assert!(opened.is_ok(), "{name}: ordinary data here");
@@ -97,14 +95,14 @@ fn reads_and_refuses_as_the_wire_does() {
 #[test]
 fn takes_a_missing_kind_from_the_queue() {
     for case in cases("decode_vectors.json") {
-        let envelope = Envelope::new(string(&case, "body").to_owned());
+        let delivery = arrived(string(&case, "body").to_owned());
         for (kind, member) in [
             (Some(Kind::Command), "as_command_type_message"),
             (None, "as_message_type_message"),
         ] {
             if let Some(expected) = case[member].as_str() {
                 let opened = domain()
-                    .open(&envelope, &attachment(kind))
+                    .open(&delivery, &attachment(kind))
                     .unwrap()
                     .to_metadata();
                 assert_eq!(opened.kind, expected, "{case}");
@@ -115,8 +113,8 @@ fn takes_a_missing_kind_from_the_queue() {
 
 #[test]
 fn borrows_the_usual_message() {
-    let envelope = Envelope::new(text("body_minimal_user_created.json").into_bytes());
-    let opened = domain().open(&envelope, &event()).unwrap();
+    let delivery = arrived(text("body_minimal_user_created.json").into_bytes());
+    let opened = domain().open(&delivery, &event()).unwrap();
     for (what, is_borrowed) in [
         ("id", matches!(opened.id, std::borrow::Cow::Borrowed(_))),
         ("name", matches!(opened.name, std::borrow::Cow::Borrowed(_))),
@@ -173,9 +171,9 @@ fn names_the_member_what_it_is_and_what_is_expected() {
 #[test]
 fn reads_versions_as_python_makes_integers() {
     let version = |version: &str| {
-        let envelope = Envelope::new(format!(r#"{{"data": {{"version": {version}}}}}"#));
+        let delivery = arrived(format!(r#"{{"data": {{"version": {version}}}}}"#));
         domain()
-            .open(&envelope, &event())
+            .open(&delivery, &event())
             .ok()
             .map(|opened| opened.version)
     };
@@ -201,8 +199,8 @@ fn reads_versions_as_python_makes_integers() {
 #[test]
 fn reads_names_of_any_type_as_text() {
     let name = |name: &str| {
-        let envelope = Envelope::new(format!(r#"{{"data": {{"type": {name}}}}}"#));
-        let opened = domain().open(&envelope, &event()).unwrap();
+        let delivery = arrived(format!(r#"{{"data": {{"type": {name}}}}}"#));
+        let opened = domain().open(&delivery, &event()).unwrap();
         opened.name.into_owned()
     };
     assert_eq!(name("true"), "True");
@@ -216,15 +214,15 @@ fn reads_names_of_any_type_as_text() {
 
 #[test]
 fn finds_members_whose_names_are_escaped() {
-    let envelope = Envelope::new(r#"{"d\u0061ta": {"typ\u0065": "x"}}"#);
-    assert_eq!(domain().open(&envelope, &event()).unwrap().name, "x");
+    let delivery = arrived(r#"{"d\u0061ta": {"typ\u0065": "x"}}"#);
+    assert_eq!(domain().open(&delivery, &event()).unwrap().name, "x");
 }
 
 #[test]
 fn makes_what_only_python_reads_readable() {
     let body = r#"{"data": {"meta": [NaN], "attributes": {"a": -Infinity, "b": "\udc00 \ud83d\ude00", "c": [1, Infinity]}}}"#;
-    let envelope = Envelope::new(body);
-    let opened = domain().open(&envelope, &event()).unwrap();
+    let delivery = arrived(body);
+    let opened = domain().open(&delivery, &event()).unwrap();
     assert_eq!(opened.meta, "[null]");
     let fields: Value = serde_json::from_slice(&opened.body).unwrap();
     assert_eq!(
@@ -238,7 +236,7 @@ fn reads_wider_encodings() {
     let wide: Vec<u8> =
         r#"{"data": {"type": "é"}}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let opened = domain()
-        .open(&Envelope::new(wide), &event())
+        .open(&arrived(wide), &event())
         .unwrap()
         .to_metadata();
     assert_eq!(opened.name, "é");
@@ -269,13 +267,7 @@ fn survives_deep_and_huge_bodies() {
             r#"{{"data": {{{}"version": 3}}}}"#,
             repeated.repeat(200_000)
         );
-        assert_eq!(
-            domain()
-                .open(&Envelope::new(body), &event())
-                .unwrap()
-                .version,
-            3
-        );
+        assert_eq!(domain().open(&arrived(body), &event()).unwrap().version, 3);
     }
     let digits = format!(r#"{{"data": {{"version": {}}}}}"#, "9".repeat(2_000_000));
     assert!(refusal(digits).to_string().len() < 200);

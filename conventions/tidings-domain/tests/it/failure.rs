@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tidings_core::{
-    Address, Call, Envelope, Error, ErrorKind, HeaderValue, Headers, Outcome, Settlement,
+    Address, Call, Error, ErrorKind, HeaderValue, Headers, Outcome, Settlement,
     convention::{Attachment, Convention, Failed, Fate, Interest, Plan},
     headers,
     properties::Fields,
@@ -221,7 +221,7 @@ fn what_can_never_succeed_is_a_dead_letter_on_the_first_delivery() {
     let open = |body: &'static str| {
         let attachment = attach(&main_queue(), &RetryPolicy::default());
         domain()
-            .open(&Envelope::new(body), &attachment)
+            .open(&golden::arrived(body), &attachment)
             .map(|_| ())
             .unwrap_err()
     };

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use bytes::Bytes;
 use serde_json::Value;
 use tidings_core::{Address, Call, Envelope, Error, ErrorKind, HeaderValue, Headers};
 
@@ -24,6 +25,11 @@ pub(crate) fn string<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member]
         .as_str()
         .unwrap_or_else(|| panic!("`{member}` of {value}"))
+}
+
+/// A message with this body, as it comes out of a queue.
+pub(crate) fn arrived(body: impl Into<Bytes>) -> Call {
+    Call::new(Address::queue("q"), Envelope::new(body))
 }
 
 pub(crate) fn headers(value: &Value) -> Headers {

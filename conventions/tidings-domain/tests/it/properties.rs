@@ -16,6 +16,7 @@ use tidings_core::{
 };
 use tidings_domain::Domain;
 
+use crate::golden::arrived;
 use crate::routing::{reached, reached_by_expiry};
 
 fn domain() -> Domain {
@@ -88,7 +89,7 @@ proptest! {
         let at = Timestamp::from_microsecond(micros).unwrap();
         let call = sealed(&name, version, at, &fields, &meta);
         prop_assert!(call.envelope.payload.bytes.is_ascii());
-        let opened = domain().open(&call.envelope, &attach(&Interest::All, &RetryPolicy::default())).unwrap();
+        let opened = domain().open(&call, &attach(&Interest::All, &RetryPolicy::default())).unwrap();
         prop_assert_eq!(&*opened.name, &*name);
         prop_assert_eq!(opened.version, version);
         prop_assert_eq!(opened.occurred_at, at);
@@ -99,8 +100,8 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..200)) {
-        let envelope = Envelope::new(bytes);
-        if let Err(error) = domain().open(&envelope, &attach(&event(), &RetryPolicy::default())) {
+        let delivery = arrived(bytes);
+        if let Err(error) = domain().open(&delivery, &attach(&event(), &RetryPolicy::default())) {
             prop_assert_eq!(error.kind(), ErrorKind::Decode);
         }
     }
@@ -120,8 +121,8 @@ proptest! {
             }
         }
         let is_json = serde_json::from_slice::<IgnoredAny>(&bytes).is_ok();
-        let envelope = Envelope::new(bytes);
-        match domain().open(&envelope, &attach(&event(), &RetryPolicy::default())) {
+        let delivery = arrived(bytes);
+        match domain().open(&delivery, &attach(&event(), &RetryPolicy::default())) {
             Ok(opened) => {
                 prop_assert!(serde_json::from_slice::<IgnoredAny>(&opened.body).is_ok());
                 prop_assert!(serde_json::from_str::<IgnoredAny>(&opened.meta).is_ok());

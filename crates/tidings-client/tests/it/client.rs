@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use tidings_client::{Client, fallback::Spool};
 use tidings_core::{
     Address, Call, Command, Envelope, Error, ErrorKind, Event, Kind, Metadata, Settlement,
+    call::Message,
     codec::Format,
     convention::{Attachment, Convention, Failed, Fate, Interest, Opened, Outgoing, Plan},
     error::Result,
@@ -60,7 +61,7 @@ impl Convention for Plain {
         Ok(Call::new(Address::new("acme", message.name), envelope))
     }
 
-    fn open<'a>(&self, _: &'a Envelope, _: &Attachment) -> Result<Opened<'a>> {
+    fn open<'a>(&self, _: &'a Message, _: &Attachment) -> Result<Opened<'a>> {
         Err(Error::new(ErrorKind::Unsupported, "nobody receives here"))
     }
 

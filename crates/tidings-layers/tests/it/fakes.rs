@@ -11,6 +11,7 @@ use std::{
 
 use tidings_core::{
     Address, Call, Completion, Envelope, Error, ErrorKind, Outcome, Reply,
+    call::Message,
     codec::Format,
     convention::{Attachment, Convention, Failed, Interest, Opened, Outgoing, Plan},
     error::Result,
@@ -171,7 +172,7 @@ impl Convention for Planner {
         only_plans()
     }
 
-    fn open<'a>(&self, _: &'a Envelope, _: &Attachment) -> Result<Opened<'a>> {
+    fn open<'a>(&self, _: &'a Message, _: &Attachment) -> Result<Opened<'a>> {
         only_plans()
     }
 

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidings_core::{
     Address, Call, Envelope, Error, ErrorKind, Event, Reply, Settlement,
+    call::Message,
     codec::Format,
     convention::{Attachment, Convention, Failed, Fate, Interest, Opened, Outgoing, Plan},
     error::Result,
@@ -52,8 +53,8 @@ impl Convention for Plain {
         Ok(Call::new(Address::queue(message.name), Envelope::new(body)))
     }
 
-    fn open<'a>(&self, envelope: &'a Envelope, _: &Attachment) -> Result<Opened<'a>> {
-        if envelope.payload.bytes.starts_with(b"?") {
+    fn open<'a>(&self, message: &'a Message, _: &Attachment) -> Result<Opened<'a>> {
+        if message.envelope.payload.bytes.starts_with(b"?") {
             return Err(Error::new(ErrorKind::Decode, "the envelope is closed"));
         }
         Ok(Opened {
@@ -63,7 +64,7 @@ impl Convention for Plain {
             kind: "event".into(),
             occurred_at: Timestamp::UNIX_EPOCH,
             meta: r#"{"correlation_id": "c-1"}"#.into(),
-            body: Cow::Borrowed(&envelope.payload.bytes),
+            body: Cow::Borrowed(&message.envelope.payload.bytes),
         })
     }
 

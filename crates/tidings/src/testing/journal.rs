@@ -96,7 +96,7 @@ impl Journal {
     }
 
     fn begin(&self, call: &Call) -> Handled {
-        let opened = self.convention.open(&call.envelope, &anywhere()).ok();
+        let opened = self.convention.open(call, &anywhere()).ok();
         let opened = opened.as_ref();
         Handled {
             queue: call.queue().to_owned(),

@@ -10,6 +10,7 @@ use tidings::{
     Address, Call, Envelope, RetryPolicy, Settlement,
     convention::{Attachment, Convention, Failed, Fate, Interest, Opened, Outgoing, Plan},
     topology::{Queue, Topology},
+    transport::Message,
 };
 use tidings_core::codec::Format;
 
@@ -42,7 +43,7 @@ impl Convention for BareJson {
         Ok(Call::new(self.queue.clone(), Envelope::new(body)))
     }
 
-    fn open<'a>(&self, envelope: &'a Envelope, _: &Attachment) -> tidings::Result<Opened<'a>> {
+    fn open<'a>(&self, message: &'a Message, _: &Attachment) -> tidings::Result<Opened<'a>> {
         Ok(Opened {
             id: "".into(),
             name: "".into(),
@@ -50,7 +51,7 @@ impl Convention for BareJson {
             kind: "".into(),
             occurred_at: Default::default(),
             meta: "{}".into(),
-            body: (&*envelope.payload.bytes).into(),
+            body: (&*message.envelope.payload.bytes).into(),
         })
     }
 

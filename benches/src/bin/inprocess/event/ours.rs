@@ -122,6 +122,7 @@ fn seal(convention: &impl Convention) -> tidings::Result<Call> {
         id: None,
         occurred_at: None,
         meta: &serde_json::Map::new(),
+        secrets: &[],
         body: &|format: Format, out: &mut Vec<u8>| format.encode(&ORDER, out),
     })
 }

@@ -1,0 +1,1 @@
+//! The convention from outside: what it declares, writes and answers.
