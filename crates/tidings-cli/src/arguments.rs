@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    commands::{completions, deadletters, dispatch, publish, queues, requeue, tail, topology},
+    commands::{completions, deadletters, dispatch, publish, queues, requeue, rpc, tail, topology},
     connect::Connection,
     exit,
     output::Format,
@@ -53,6 +53,11 @@ pub(crate) enum Command {
     },
     /// Move messages through the retry exchange, with the options of `petisco-rabbitmq -rq`
     Requeue(requeue::Options),
+    /// Look after the consumers of RPC on this machine
+    Rpc {
+        #[command(subcommand)]
+        action: rpc::Action,
+    },
     /// Print the completions of a shell
     Completions(completions::Options),
 }

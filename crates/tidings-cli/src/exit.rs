@@ -4,31 +4,58 @@ use std::{error::Error as StdError, fmt, io, process::ExitCode};
 
 use tidings::{Error, ErrorKind};
 
-/// The exit codes. They are listed in the help text and in the guide.
+/// How it ended. The codes are listed in the help text and in the guide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// It was done.
-    Ok = 0,
+    Ok,
     /// It failed for a reason that has no number of its own, or was declined.
-    Failed = 1,
+    Failed,
     /// The command line or a file makes no sense.
-    Usage = 2,
+    Usage,
     /// The broker cannot be reached, or went away.
-    Unreachable = 3,
+    Unreachable,
     /// The broker refuses access.
-    Denied = 4,
+    Denied,
     /// Something exists with other settings, or there are differences.
-    Differs = 5,
+    Differs,
     /// A queue, an exchange or a file does not exist.
-    NotFound = 6,
+    NotFound,
     /// No queue would receive the message.
-    Unroutable = 7,
+    Unroutable,
     /// The transport cannot do it.
-    Unsupported = 8,
+    Unsupported,
     /// A message or a file cannot be read, or breaks its rules.
-    Unreadable = 9,
+    Unreadable,
     /// A signal came before it was done.
-    Interrupted = 130,
+    Interrupted,
+    /// What a check has found, in the codes that monitoring plugins have.
+    Check(Check),
+}
+
+/// What a check has found, the worse the later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Check {
+    /// As it should be.
+    Fine,
+    /// Worth a look.
+    Warning,
+    /// Not as it should be.
+    Critical,
+    /// It could not be found out.
+    Unknown,
+}
+
+impl Check {
+    /// As monitoring plugins write it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Fine => "OK",
+            Self::Warning => "WARNING",
+            Self::Critical => "CRITICAL",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
 }
 
 /// For `--help`.
@@ -42,11 +69,28 @@ Exit codes:
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }
 
 impl Exit {
+    /// The number.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Ok | Self::Check(Check::Fine) => 0,
+            Self::Failed | Self::Check(Check::Warning) => 1,
+            Self::Usage | Self::Check(Check::Critical) => 2,
+            Self::Unreachable | Self::Check(Check::Unknown) => 3,
+            Self::Denied => 4,
+            Self::Differs => 5,
+            Self::NotFound => 6,
+            Self::Unroutable => 7,
+            Self::Unsupported => 8,
+            Self::Unreadable => 9,
+            Self::Interrupted => 130,
+        }
+    }
+
     /// What an error means for the exit code.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         for cause in error.chain() {
@@ -174,7 +218,7 @@ mod tests {
             Exit::Unreadable,
             Exit::Interrupted,
         ] {
-            assert!(HELP.contains(&format!("{}  ", exit as u8)), "{exit:?}");
+            assert!(HELP.contains(&format!("{}  ", exit.code())), "{exit:?}");
         }
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod dispatch;
 pub(crate) mod publish;
 pub(crate) mod queues;
 pub(crate) mod requeue;
+pub(crate) mod rpc;
 pub(crate) mod tail;
 pub(crate) mod topology;
 
@@ -31,6 +32,7 @@ pub(crate) async fn run(command: Command, session: Session) -> Result<Exit> {
         Command::Queues(options) => queues::run(options, &session).await,
         Command::Deadletters { action } => deadletters::run(action, &session).await,
         Command::Requeue(options) => requeue::run(options, &session).await,
+        Command::Rpc { action } => rpc::run(action, &session).await,
         Command::Completions(options) => completions::run(&options),
     }
 }

@@ -13,5 +13,6 @@ mod queues;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 mod requeue;
+mod rpc_status;
 mod tailing;
 mod topology;
