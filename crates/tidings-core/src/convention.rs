@@ -90,7 +90,7 @@ pub trait Convention: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the reply cannot be written. Whoever waits is then answered
     /// with that error.
     fn answer(&self, call: &Call, outcome: Result<&Reply, &Error>) -> Result<Option<Call>> {
-        let _ = (call, outcome);
+        let (_call, _outcome) = (call, outcome);
         Ok(None)
     }
 
