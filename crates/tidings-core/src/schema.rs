@@ -1,6 +1,6 @@
 //! The JSON Schema of a contract, for documentation, catalogues and compatibility checks.
 
-use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 
 use crate::contract::Contract;
 
@@ -22,6 +22,14 @@ use crate::contract::Contract;
 #[must_use]
 pub fn of<T: Contract>() -> Schema {
     generator().into_root_schema_for::<T>()
+}
+
+/// The JSON Schema (draft 2020-12) of what `T` may be deserialized from: members with a default may be absent.
+#[must_use]
+pub fn of_input<T: JsonSchema>() -> Schema {
+    SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<T>()
 }
 
 fn generator() -> SchemaGenerator {

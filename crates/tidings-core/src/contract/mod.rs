@@ -5,6 +5,7 @@
 
 mod request;
 mod response;
+mod rules;
 mod validation;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use self::{
     request::{Lock, Request},
     response::Response,
+    rules::{Rules, Shape},
     validation::{Invalid, Place, Violation, probe},
 };
 use crate::{codec::Format, error::Result};
