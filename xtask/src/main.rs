@@ -15,6 +15,7 @@ mod ci;
 mod debian;
 mod deny;
 mod environment;
+mod package;
 mod prerequisites;
 mod runner;
 mod table;
@@ -62,6 +63,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Build the Debian package of the example consumer
+    Package(package::Options),
     /// Start, stop or look at the brokers that tests use
     Brokers {
         #[command(subcommand)]
@@ -91,6 +94,7 @@ fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Bench { name, arguments } => {
             bench::run(&runner, &workspace, name.as_deref(), &arguments)
         }
+        Command::Package(options) => package::run(&runner, &workspace, &options),
         Command::Brokers { action } => brokers::run(&runner, &workspace, &action),
     }
 }

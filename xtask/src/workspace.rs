@@ -35,6 +35,11 @@ impl Workspace {
         &self.root
     }
 
+    /// Where Cargo puts what it builds.
+    pub(crate) fn target(&self) -> &Path {
+        self.metadata.target_directory.as_std_path()
+    }
+
     pub(crate) fn packages(&self) -> &[Package] {
         &self.metadata.packages
     }
