@@ -35,6 +35,7 @@ pub mod fault;
 pub mod handler_error;
 pub mod outcome;
 pub mod reply;
+pub mod reply_store;
 pub mod respond;
 pub mod retry_policy;
 

@@ -30,6 +30,9 @@ pub const RECONNECTS: &str = "tidings_reconnects";
 /// Gauge. Labels: none. Publishes handed over and not yet confirmed.
 pub const UNCONFIRMED: &str = "tidings_unconfirmed_publishes";
 
+/// Counter. Labels: destination. Requests that were answered with a remembered reply.
+pub const REMEMBERED_REPLIES: &str = "tidings_remembered_replies";
+
 /// Labels.
 pub mod label {
     /// `send` or `process`.
