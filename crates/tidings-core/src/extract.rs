@@ -38,6 +38,15 @@ pub trait FromCall<S>: Sized {
     /// # Errors
     /// Whatever keeps the handler from running: it counts as a failed handling with the error's outcome.
     fn from_call(scope: &Scope<'_, S>) -> Result<Self>;
+
+    /// Asked once, before anything is received: whether the state has what this argument needs.
+    ///
+    /// # Errors
+    /// What is missing, and how to give it.
+    fn check(state: &S) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
 }
 
 impl<S> FromCall<S> for Metadata {

@@ -6,6 +6,7 @@
 
 mod handler;
 mod ordering;
+pub mod registry;
 mod route;
 mod router;
 mod state;
@@ -16,10 +17,10 @@ pub use tidings_core::respond::Respond;
 
 #[doc(inline)]
 pub use crate::{
-    handler::{Arguments, Function, Handler, Handling},
+    handler::{AnswerOf, AnyHandler, Arguments, Function, Handler, Handling},
     ordering::OrderKey,
     route::{Route, RouteService},
     router::Router,
-    state::{FromState, State},
+    state::{FromState, State, States},
     subscriber::{Options, Subscriber},
 };

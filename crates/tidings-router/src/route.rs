@@ -20,7 +20,7 @@ use tower_service::Service;
 use tracing::Span;
 
 use crate::{
-    handler::{ErasedHandler, Handling},
+    handler::{AnyHandler, ErasedHandler, Handling, check},
     subscriber::Options,
 };
 
@@ -35,17 +35,26 @@ pub struct Route {
 impl Route {
     pub(crate) fn new<S: Send + Sync + 'static>(
         subscriber: Arc<str>,
-        interest: Interest,
         options: Options,
-        handler: ErasedHandler<S>,
+        handler: AnyHandler<S>,
         state: Arc<S>,
     ) -> Self {
+        let AnyHandler { interest, handler } = handler;
         Self {
             subscriber,
             interest,
             options,
             bound: Arc::new(WithState { handler, state }),
         }
+    }
+
+    /// Asks every extractor whether the state has what it needs.
+    ///
+    /// # Errors
+    /// What is missing and how to give it, with the names of the handler and its subscriber.
+    pub fn check(&self) -> Result<()> {
+        let checked = self.bound.check();
+        checked.map_err(|error| error.within(format_args!("subscriber `{}`", self.subscriber)))
     }
 
     /// Whose it is.
@@ -195,6 +204,8 @@ trait Bound: Send + Sync {
         opened: &tidings_core::convention::Opened<'_>,
         service: &RouteService,
     ) -> Result<Handling>;
+
+    fn check(&self) -> Result<()>;
 }
 
 struct WithState<S> {
@@ -217,5 +228,9 @@ impl<S: Send + Sync> Bound for WithState<S> {
             services: &service.services,
         };
         self.handler.call(&scope, service.convention.format())
+    }
+
+    fn check(&self) -> Result<()> {
+        check(&*self.handler, &self.state)
     }
 }

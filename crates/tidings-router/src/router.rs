@@ -66,15 +66,10 @@ impl<S: Send + Sync + 'static> Router<S> {
             if subscriber.handlers.is_empty() {
                 self.idle.push(Arc::clone(&subscriber.name));
             }
-            for (interest, handler) in subscriber.handlers {
+            for handler in subscriber.handlers {
                 let (name, options) = (Arc::clone(&subscriber.name), subscriber.options.clone());
-                self.routes.push(Route::new(
-                    name,
-                    interest,
-                    options,
-                    handler,
-                    Arc::clone(&state),
-                ));
+                self.routes
+                    .push(Route::new(name, options, handler, Arc::clone(&state)));
             }
         }
         Router {
@@ -110,7 +105,7 @@ impl<S: Send + Sync + 'static> Default for Router<S> {
     }
 }
 
-impl<S> fmt::Debug for Router<S> {
+impl<S: 'static> fmt::Debug for Router<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Router")
             .field("subscribers", &self.subscribers)

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tidings_core::{Kind, convention::Interest, retry_policy::RetryPolicy};
 
 use crate::{
-    handler::{ErasedHandler, Handler, erase},
+    handler::{AnyHandler, Handler},
     ordering::OrderKey,
 };
 
@@ -32,7 +32,7 @@ use crate::{
 pub struct Subscriber<S = ()> {
     pub(crate) name: Arc<str>,
     pub(crate) options: Options,
-    pub(crate) handlers: Vec<(Interest, ErasedHandler<S>)>,
+    pub(crate) handlers: Vec<AnyHandler<S>>,
 }
 
 /// How the messages of a subscriber are treated. `None` leaves it to the server's default.
@@ -102,11 +102,17 @@ impl<S: 'static> Subscriber<S> {
 
     /// Handles whatever this interest stands for, for messages that are known by name only.
     #[must_use]
-    pub fn on_interest<H, Args: 'static>(mut self, interest: Interest, handler: H) -> Self
+    pub fn on_interest<H, Args: 'static>(self, interest: Interest, handler: H) -> Self
     where
         H: Handler<Args, S>,
     {
-        self.handlers.push((interest, erase(handler)));
+        self.on_any(AnyHandler::new(handler).with_interest(interest))
+    }
+
+    /// Handles what a handler wants whose argument types are forgotten.
+    #[must_use]
+    pub fn on_any(mut self, handler: AnyHandler<S>) -> Self {
+        self.handlers.push(handler);
         self
     }
 
@@ -149,9 +155,9 @@ impl<S: 'static> Subscriber<S> {
     }
 }
 
-impl<S> fmt::Debug for Subscriber<S> {
+impl<S: 'static> fmt::Debug for Subscriber<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let interests: Vec<_> = self.handlers.iter().map(|(interest, _)| interest).collect();
+        let interests: Vec<_> = self.handlers.iter().map(AnyHandler::interest).collect();
         f.debug_struct("Subscriber")
             .field("name", &self.name)
             .field("interests", &interests)

@@ -84,7 +84,7 @@ pub use tidings_layers as layers;
 #[doc(inline)]
 pub use tidings_rabbitmq as rabbitmq;
 #[doc(inline)]
-pub use tidings_router::{FromState, OrderKey, Router, State, Subscriber};
+pub use tidings_router::{FromState, OrderKey, Router, State, States, Subscriber, registry};
 #[doc(inline)]
 pub use tidings_server::{self as server, Health, Running, Server, redrive};
 

@@ -12,8 +12,17 @@ use tidings_core::{
 ///
 /// You never implement this trait: implement [`FromCall`] for an extractor, derive `Event` or `Command` for a message.
 pub trait Arguments<S>: Sized {
+    /// The last of them.
+    type Message: FromMessage;
+
     /// What a subscriber with such a handler wants to receive.
     fn interest() -> Interest;
+
+    /// Asks every extractor whether the state has what it needs.
+    ///
+    /// # Errors
+    /// What is missing, and how to give it.
+    fn check(state: &S) -> Result<()>;
 
     /// Makes the arguments from left to right, so that the message is decoded last.
     ///
@@ -29,8 +38,16 @@ macro_rules! arguments {
             M: FromMessage,
             $($extractor: FromCall<S>,)*
         {
+            type Message = M;
+
             fn interest() -> Interest {
                 M::interest()
+            }
+
+            fn check(state: &S) -> Result<()> {
+                let _ = state;
+                $($extractor::check(state)?;)*
+                Ok(())
             }
 
             fn make(scope: &Scope<'_, S>, format: Format) -> Result<Self> {

@@ -5,6 +5,7 @@
 //! arguments alone, [`Arguments`] at their types, and [`Handler`], which is what users meet, has one
 //! implementation that asks for both. `tests/ui` holds the messages that come of it.
 
+mod answer;
 mod arguments;
 mod erased;
 mod function;
@@ -16,8 +17,8 @@ use tidings_core::{
     respond::Respond, transport::BoxFuture,
 };
 
-pub(crate) use self::erased::{ErasedHandler, erase};
-pub use self::{arguments::Arguments, function::Function};
+pub(crate) use self::erased::{ErasedHandler, check};
+pub use self::{answer::AnswerOf, arguments::Arguments, erased::AnyHandler, function::Function};
 
 /// A handler at work. This box is the one allocation that a message costs beyond its decoding.
 pub type Handling = BoxFuture<'static, Result<Reply>>;
@@ -51,6 +52,12 @@ pub trait Handler<Args, S>: Clone + Send + Sync + 'static {
     /// What a subscriber with this handler wants to receive.
     fn interest() -> Interest;
 
+    /// Asks every extractor whether the state has what it needs, before anything is received.
+    ///
+    /// # Errors
+    /// What is missing, and how to give it.
+    fn check(state: &S) -> Result<()>;
+
     /// Makes the arguments and calls the function.
     ///
     /// # Errors
@@ -66,6 +73,10 @@ where
 {
     fn interest() -> Interest {
         Args::interest()
+    }
+
+    fn check(state: &S) -> Result<()> {
+        Args::check(state)
     }
 
     fn call(&self, scope: &Scope<'_, S>, format: Format) -> Result<Handling> {

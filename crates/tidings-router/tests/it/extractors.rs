@@ -183,14 +183,14 @@ struct App {
 struct Sender(String);
 
 impl FromState<App> for Sender {
-    fn from_state(app: &App) -> Self {
-        Self(app.sender.clone())
+    fn from_state(app: &App) -> Result<Self> {
+        Ok(Self(app.sender.clone()))
     }
 }
 
 impl FromState<App> for Notes {
-    fn from_state(app: &App) -> Self {
-        app.notes.clone()
+    fn from_state(app: &App) -> Result<Self> {
+        Ok(app.notes.clone())
     }
 }
 

@@ -6,5 +6,6 @@ mod bench;
 mod errors;
 mod extractors;
 mod ordering;
+mod registry;
 mod subscribers;
 mod ui;

@@ -1,11 +1,15 @@
 //! The application's state as an argument.
 
+mod states;
+
 use std::ops::{Deref, DerefMut};
 
 use tidings_core::{
     error::Result,
     extract::{FromCall, Scope},
 };
+
+pub use self::states::States;
 
 /// The application's state, or a part of it that implements [`FromState`].
 ///
@@ -22,6 +26,7 @@ pub struct State<T>(pub T);
 /// A part of the state that a handler may ask for by its own type.
 ///
 /// ```
+/// # use tidings_core::error::Result;
 /// # use tidings_router::FromState;
 /// # #[derive(Clone)]
 /// # struct Mailer;
@@ -30,8 +35,8 @@ pub struct State<T>(pub T);
 /// }
 ///
 /// impl FromState<App> for Mailer {
-///     fn from_state(app: &App) -> Self {
-///         app.mailer.clone()
+///     fn from_state(app: &App) -> Result<Self> {
+///         Ok(app.mailer.clone())
 ///     }
 /// }
 /// ```
@@ -40,20 +45,28 @@ pub struct State<T>(pub T);
     label = "this handler asks for another state than the router's",
     note = "ask for `State<{S}>`, give the router a `{Self}` in `with_state`, or implement `FromState<{S}>` for `{Self}`"
 )]
-pub trait FromState<S> {
-    /// Copies the part out.
-    fn from_state(state: &S) -> Self;
+pub trait FromState<S>: Sized {
+    /// Copies the part out. Asked for every message, and once before the first: a part that is missing keeps the
+    /// server from starting.
+    ///
+    /// # Errors
+    /// That the part is missing, and how to give it.
+    fn from_state(state: &S) -> Result<Self>;
 }
 
 impl<S: Clone> FromState<S> for S {
-    fn from_state(state: &S) -> Self {
-        state.clone()
+    fn from_state(state: &S) -> Result<Self> {
+        Ok(state.clone())
     }
 }
 
 impl<S, T: FromState<S>> FromCall<S> for State<T> {
     fn from_call(scope: &Scope<'_, S>) -> Result<Self> {
-        Ok(Self(T::from_state(scope.state)))
+        T::from_state(scope.state).map(Self)
+    }
+
+    fn check(state: &S) -> Result<()> {
+        T::from_state(state).map(drop)
     }
 }
 

@@ -1,0 +1,148 @@
+//! Handlers that register themselves, from any crate that is linked into the program.
+//!
+//! `#[handler]` submits a [`Registration`]; whoever serves asks for [`Registered::all`]. The list is put together by
+//! the linker before `main` and never changes. The linker leaves out a crate that the program never names:
+//! `use that_crate as _;` names it, and a [`Package`] beside it lets [`Registered::idle_packages`] tell when it
+//! brought nothing.
+
+mod registered;
+mod request_info;
+
+use crate::{AnyHandler, States};
+
+#[doc(hidden)]
+pub use inventory;
+
+pub use self::{registered::Registered, request_info::RequestInfo};
+#[doc(inline)]
+pub use crate::{register_handler, register_package};
+
+/// One handler that registered itself.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Registration {
+    /// What it handles.
+    pub request: RequestInfo,
+    /// Makes the handler.
+    pub handler: fn() -> AnyHandler<States>,
+    /// The crate that it is in, with underscores.
+    pub package: &'static str,
+    /// The function, with its path.
+    pub function: &'static str,
+    /// File and line.
+    pub at: &'static str,
+}
+
+impl Registration {
+    /// A handler of this request; `function` is its path, which begins with the name of its crate.
+    #[must_use]
+    pub const fn new(
+        request: RequestInfo,
+        handler: fn() -> AnyHandler<States>,
+        function: &'static str,
+        at: &'static str,
+    ) -> Self {
+        Self {
+            request,
+            handler,
+            package: krate(function),
+            function,
+            at,
+        }
+    }
+
+    /// The exchange of its requests: the name of the contract.
+    #[must_use]
+    pub const fn exchange(&self) -> &'static str {
+        self.request.contract.name
+    }
+}
+
+/// A crate that is expected to bring handlers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Package {
+    /// Its name in paths, with underscores.
+    pub name: &'static str,
+    /// File and line where it is expected.
+    pub at: &'static str,
+}
+
+impl Package {
+    /// The crate with this name in paths.
+    #[must_use]
+    pub const fn new(name: &'static str, at: &'static str) -> Self {
+        Self { name, at }
+    }
+}
+
+inventory::collect!(Registration);
+inventory::collect!(Package);
+
+/// The first step of a path.
+const fn krate(path: &'static str) -> &'static str {
+    let mut end = 0;
+    while end < path.len() && path.as_bytes()[end] != b':' {
+        end += 1;
+    }
+    path.split_at(end).0
+}
+
+/// Registers a handler: what `#[handler]` writes beside a function.
+///
+/// ```
+/// # use tidings_router::registry;
+/// # mod shop {
+/// # use {schemars::JsonSchema, serde::{Deserialize, Serialize}, tidings_core::contract::{Contract, Invalid, Kind, Lock, Request}};
+/// # #[derive(Serialize, Deserialize, JsonSchema)]
+/// # pub struct OpenShop { pub name: String }
+/// # impl Contract for OpenShop {
+/// #     const NAME: &'static str = "open_shop";
+/// #     const VERSION: u32 = 1;
+/// #     const KIND: Kind = Kind::Call;
+/// #     type Reply = String;
+/// # }
+/// # impl Request for OpenShop {
+/// #     const LOCK: Lock = Lock::Whole;
+/// #     const SECRETS: &'static [&'static str] = &[];
+/// #     const REMEMBERED: Option<std::time::Duration> = None;
+/// #     fn lock_value(&self) -> Option<String> { None }
+/// #     fn validate_reply(_: &String) -> Result<(), Invalid> { Ok(()) }
+/// # }
+/// # }
+/// # use shop::OpenShop;
+/// async fn open_shop(request: OpenShop) -> String {
+///     format!("{} is open", request.name)
+/// }
+/// registry::register_handler!(OpenShop, open_shop);
+///
+/// let all = registry::Registered::all().unwrap();
+/// assert!(all.get("open_shop").unwrap().function.ends_with("open_shop"));
+/// ```
+#[macro_export]
+macro_rules! register_handler {
+    ($request:ty, $function:ident) => {
+        $crate::registry::inventory::submit! {
+            $crate::registry::Registration::new(
+                $crate::registry::RequestInfo::of::<$request>(),
+                || $crate::AnyHandler::of_request($function),
+                ::core::concat!(::core::module_path!(), "::", ::core::stringify!($function)),
+                ::core::concat!(::core::file!(), ":", ::core::line!()),
+            )
+        }
+    };
+}
+
+/// Names a crate so that the linker keeps its handlers, and expects it to have some.
+#[macro_export]
+macro_rules! register_package {
+    ($package:ident) => {
+        use $package as _;
+        $crate::registry::inventory::submit! {
+            $crate::registry::Package::new(
+                ::core::stringify!($package),
+                ::core::concat!(::core::file!(), ":", ::core::line!()),
+            )
+        }
+    };
+}
