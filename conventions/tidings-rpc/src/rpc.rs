@@ -1,20 +1,22 @@
 //! The convention itself: calls in the words of `tidings-core`.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tidings_core::{
     Address, Call, Deadline, Envelope, Error, ErrorKind, Kind, Outcome, Payload, Reply, Settlement,
     call::Message,
     clock::Clock,
     codec::Format,
+    contract::Request,
     convention::{Attachment, Convention, Failed, Fate, Interest, Opened, Outgoing, Plan},
     error::Result,
     retry_policy::RetryPolicy,
     topology::{Exchange, Queue, Topology},
 };
 
-use crate::answer;
+use crate::{Keys, answer, redact, secrecy, secrets::Secrets};
 
 /// How the names of exchanges and queues are bounded: a short string of AMQP 0.9.1.
 const LONGEST: usize = 255;
@@ -42,6 +44,9 @@ const BODY: usize = 256;
 pub struct Rpc {
     queue: Arc<str>,
     exchanges: Vec<Arc<str>>,
+    keys: Option<Keys>,
+    /// By exchange.
+    secrets: Arc<HashMap<Arc<str>, Secrets>>,
     clock: Clock,
 }
 
@@ -56,6 +61,8 @@ impl Rpc {
         Ok(Self {
             queue,
             exchanges: Vec::new(),
+            keys: None,
+            secrets: Arc::default(),
             clock: Clock::SYSTEM,
         })
     }
@@ -73,10 +80,64 @@ impl Rpc {
         Ok(self)
     }
 
+    /// Encrypts the secrets of requests that leave, and decrypts those of requests that arrive: every text that is a
+    /// member of the request itself, and whatever its contract calls a secret.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Keys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Says which members of requests to this exchange are secret: what lies deeper than the request's own members is
+    /// decrypted only if it is said, strict keys refuse what is not encrypted, and [`redact`](Self::redact) hides it.
+    #[must_use]
+    pub fn with_secrets(mut self, exchange: impl Into<Arc<str>>, paths: &[&str]) -> Self {
+        let secrets = Arc::make_mut(&mut self.secrets);
+        secrets.insert(exchange.into(), Secrets::new(paths));
+        self
+    }
+
+    /// As [`with_secrets`](Self::with_secrets), as the contract says.
+    #[must_use]
+    pub fn with_secrets_of<R: Request>(self) -> Self {
+        self.with_secrets(R::NAME, R::SECRETS)
+    }
+
     /// The queue.
     #[must_use]
     pub fn queue(&self) -> &Arc<str> {
         &self.queue
+    }
+
+    /// The members of a received request as others than its handler may see them: `members` is what became of them,
+    /// for example with defaults filled in.
+    ///
+    /// Hidden are members that came encrypted, the contract's secrets, and members with one of the names that are secret
+    /// on this wire. Nothing is decrypted for it.
+    #[must_use]
+    pub fn redact(&self, call: &Call, members: Value) -> Value {
+        let body = &call.envelope.payload.bytes;
+        redact::members(members, body, self.secrets(call), self.keys.as_ref())
+    }
+
+    /// As [`redact`](Self::redact), for a request that could not be decoded: always an object, and never a text that
+    /// could not be looked into.
+    #[must_use]
+    pub fn redact_body(&self, call: &Call) -> Value {
+        let body = &call.envelope.payload.bytes;
+        redact::raw(body, self.secrets(call), self.keys.as_ref())
+    }
+
+    /// The answer to a request as others than its caller may see it: members are hidden that have the name of one of
+    /// the request's secrets.
+    #[must_use]
+    pub fn redact_answer(&self, call: &Call, answer: Value) -> Value {
+        redact::answer(answer, self.secrets(call))
+    }
+
+    fn secrets(&self, message: &Message) -> &Secrets {
+        const NONE: &Secrets = &Secrets::NONE;
+        self.secrets.get(&message.address.exchange).unwrap_or(NONE)
     }
 
     /// What must exist so that requests to these exchanges reach the queue. Exchanges are not durable: deployed
@@ -116,6 +177,11 @@ impl Convention for Rpc {
         check_name("exchange", message.name)?;
         let mut body = Vec::with_capacity(BODY);
         (message.body)(self.format(), &mut body)?;
+        if let Some(keys) = &self.keys {
+            let name = message.name;
+            body = secrecy::encrypt(keys, message.secrets, body)
+                .map_err(|error| error.within(format_args!("request `{name}`")))?;
+        }
         let mut envelope = Envelope::default().transient();
         envelope.payload = Payload::json(body);
         Ok(Call::new(
@@ -126,6 +192,11 @@ impl Convention for Rpc {
 
     fn open<'a>(&self, message: &'a Message, _: &Attachment) -> Result<Opened<'a>> {
         let properties = &message.envelope.properties;
+        let body = &message.envelope.payload.bytes;
+        let body = match &self.keys {
+            Some(keys) => secrecy::decrypt(keys, self.secrets(message), body)?,
+            None => Cow::Borrowed(&body[..]),
+        };
         Ok(Opened {
             id: properties
                 .correlation_id()
@@ -135,7 +206,7 @@ impl Convention for Rpc {
             kind: Cow::Borrowed("request"),
             occurred_at: self.sent_at(message),
             meta: Cow::Borrowed("{}"),
-            body: Cow::Borrowed(&message.envelope.payload.bytes),
+            body,
         })
     }
 
@@ -147,6 +218,7 @@ impl Convention for Rpc {
     ) -> Result<Attachment> {
         let topology = match interest {
             Interest::Contract(contract) if contract.kind == Kind::Call => {
+                self.check_secrets(contract.name)?;
                 self.paths([&contract.name.into()])
             }
             Interest::Named {
@@ -176,6 +248,10 @@ impl Convention for Rpc {
         waits.map_or(Deadline::NEVER, Deadline::after)
     }
 
+    fn answers(&self) -> bool {
+        true
+    }
+
     fn answer(&self, call: &Call, outcome: Result<&Reply, &Error>) -> Result<Option<Call>> {
         answer::to(call, outcome)
     }
@@ -198,6 +274,18 @@ impl Convention for Rpc {
 }
 
 impl Rpc {
+    /// Strict keys that do not know what is secret would refuse nothing.
+    fn check_secrets(&self, exchange: &str) -> Result<()> {
+        let is_strict = self.keys.as_ref().is_some_and(Keys::is_strict);
+        if !is_strict || self.secrets.contains_key(exchange) {
+            return Ok(());
+        }
+        let context = format!(
+            "the keys are strict, and nobody has said what is secret in requests to `{exchange}`: add `.with_secrets_of::<…>()` to the `Rpc`"
+        );
+        Err(Error::new(ErrorKind::Misuse, context))
+    }
+
     fn sent_at(&self, message: &Message) -> Timestamp {
         let fields = message.envelope.properties.fields();
         let said = fields.and_then(|fields| fields.timestamp);
@@ -235,6 +323,7 @@ impl fmt::Debug for Rpc {
         f.debug_struct("Rpc")
             .field("queue", &self.queue)
             .field("exchanges", &self.exchanges)
+            .field("keys", &self.keys)
             .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 pub use crate::metadata::Opened;
 use crate::{
-    Call, Deadline, Error, Kind, Reply, Settlement,
+    Call, Deadline, Error, Fault, Kind, Reply, Settlement,
     call::Message,
     codec::Format,
     contract::ContractInfo,
@@ -83,6 +83,12 @@ pub trait Convention: fmt::Debug + Send + Sync + 'static {
         Deadline::NEVER
     }
 
+    /// Whether anybody ever waits for an answer. Where nobody does, [`answer`](Self::answer) and
+    /// [`deadline`](Self::deadline) are not asked, and nothing is kept for them.
+    fn answers(&self) -> bool {
+        false
+    }
+
     /// What answers this delivery, addressed and wrapped, whether its handling went well or not; `None` if nobody
     /// waits for an answer: then a failure is [recovered](Self::recover).
     ///
@@ -98,6 +104,13 @@ pub trait Convention: fmt::Debug + Send + Sync + 'static {
     /// key; `None` if it comes to the reply address directly.
     fn returns_through(&self, call: &Call) -> Option<Exchange> {
         let _ = call;
+        None
+    }
+
+    /// The failure that an answer speaks of, if it speaks of one. Asked where an answer is not what the contract
+    /// promises.
+    fn fault(&self, answer: &[u8]) -> Option<Fault> {
+        let _ = answer;
         None
     }
 
