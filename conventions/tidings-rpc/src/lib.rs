@@ -21,10 +21,17 @@
 
 mod answer;
 mod caller;
+mod keys;
+mod members;
+mod redact;
 mod rpc;
+mod secrecy;
+mod secrets;
 
 pub use crate::{
     answer::{REFUSED, UNEXPECTED},
     caller::Caller,
+    keys::Keys,
+    redact::MASK,
     rpc::Rpc,
 };
