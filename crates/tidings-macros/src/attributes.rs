@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use syn::{Attribute, Error, LitInt, LitStr, Path, Result, meta::ParseNestedMeta};
+use syn::{
+    Attribute, Error, LitInt, LitStr, Path, Result, Token, meta::ParseNestedMeta, token::Paren,
+};
 
 /// The settings of one derive.
 #[derive(Default)]
@@ -10,6 +12,7 @@ pub(crate) struct Attributes {
     pub(crate) name: Option<String>,
     pub(crate) version: Option<u32>,
     pub(crate) krate: Option<Path>,
+    lax: Option<()>,
 }
 
 impl Attributes {
@@ -25,15 +28,25 @@ impl Attributes {
         Ok(parsed)
     }
 
+    /// Whether numbers and booleans may be spelled in other ways.
+    pub(crate) fn is_lax(&self) -> bool {
+        self.lax.is_some()
+    }
+
     fn set(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
         if meta.path.is_ident("name") {
-            once(&mut self.name, meta, checked_name)
+            once(&mut self.name, meta, |meta| {
+                Ok(checked_name(meta, "a message")?.value())
+            })
+        } else if meta.path.is_ident("lax") {
+            once(&mut self.lax, meta, flag)
         } else if meta.path.is_ident("version") {
             once(&mut self.version, meta, any_version)
         } else if meta.path.is_ident("crate") {
             once(&mut self.krate, meta, |meta| meta.value()?.parse())
         } else {
-            Err(meta.error("unknown setting: use `name = \"…\"`, `version = …` or `crate = …`"))
+            Err(meta
+                .error("unknown setting: use `name = \"…\"`, `version = …`, `lax` or `crate = …`"))
         }
     }
 }
@@ -48,7 +61,7 @@ impl fmt::Debug for Attributes {
 }
 
 /// Sets what has not been set yet: of two values, which one counts would be a guess.
-fn once<T>(
+pub(crate) fn once<T>(
     slot: &mut Option<T>,
     meta: &ParseNestedMeta<'_>,
     parse: impl FnOnce(&ParseNestedMeta<'_>) -> Result<T>,
@@ -57,6 +70,14 @@ fn once<T>(
         return Err(meta.error("said twice: keep one of the two"));
     }
     *slot = Some(parse(meta)?);
+    Ok(())
+}
+
+/// A setting that is said or not.
+pub(crate) fn flag(meta: &ParseNestedMeta<'_>) -> Result<()> {
+    if meta.input.peek(Token![=]) || meta.input.peek(Paren) {
+        return Err(meta.error("this setting has no value: say it or leave it out"));
+    }
     Ok(())
 }
 
@@ -70,21 +91,22 @@ fn any_version(meta: &ParseNestedMeta<'_>) -> Result<u32> {
 }
 
 /// A name becomes part of routing keys and queue names, so what would break those is refused here.
-fn checked_name(meta: &ParseNestedMeta<'_>) -> Result<String> {
+pub(crate) fn checked_name(meta: &ParseNestedMeta<'_>, owner: &str) -> Result<LitStr> {
     let name: LitStr = meta.value()?.parse()?;
     let text = name.value();
     if text.is_empty() {
-        return Err(Error::new(name.span(), "a message needs a name"));
+        return Err(Error::new(name.span(), format!("{owner} needs a name")));
     }
     if let Some(c) = text
         .chars()
         .find(|c| c.is_whitespace() || c.is_control() || matches!(c, '*' | '#'))
     {
-        let message =
-            format!("{c:?} cannot be part of a message name: use letters, digits, `.` and `_`");
+        let message = format!(
+            "{c:?} cannot be part of the name of {owner}: use letters, digits, `.` and `_`"
+        );
         return Err(Error::new(name.span(), message));
     }
-    Ok(text)
+    Ok(name)
 }
 
 #[cfg(test)]
@@ -133,6 +155,17 @@ mod tests {
     }
 
     #[test]
+    fn lax_is_said_or_not() {
+        let is_lax = |attribute: &str| {
+            let input = format!("{attribute} struct Message {{}}");
+            let input: syn::DeriveInput = syn::parse_str(&input).unwrap();
+            Attributes::parse(&input.attrs, "event").unwrap().is_lax()
+        };
+        assert!(is_lax("#[event(lax, version = 2)]") && !is_lax("#[event(version = 2)]"));
+        refuses("#[event(lax = true)]", "no value");
+    }
+
+    #[test]
     fn reads_every_whole_number_as_a_version() {
         check("#[event(version = 0)]", None, Some(0));
         check("#[event(version = 2_u8)]", None, Some(2));
@@ -155,5 +188,6 @@ mod tests {
         refuses("#[event(name = \"a\", name = \"a\")]", "said twice");
         refuses("#[event(version = 1)] #[event(version = 2)]", "said twice");
         refuses("#[event(crate = a, crate = b)]", "said twice");
+        refuses("#[event(lax, lax)]", "said twice");
     }
 }

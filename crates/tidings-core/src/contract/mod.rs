@@ -1,8 +1,10 @@
 //! A contract: the name, version, kind and reply type of a message, tied to a Rust type.
 //!
-//! Users derive it (`#[derive(Event)]`, `#[derive(Command)]`); everything else in Tidings reads it.
+//! Users derive it (`#[derive(Event)]`, `#[derive(Command)]`, `#[derive(Request)]`); everything else in Tidings reads it.
 //! What a contract looks like on a wire is decided by a [`Convention`](crate::convention::Convention).
 
+#[doc(hidden)]
+pub mod derived;
 mod request;
 mod response;
 mod rules;
@@ -39,7 +41,7 @@ use crate::{codec::Format, error::Result};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a message",
     label = "this type has no contract",
-    note = "derive one: `#[derive(Event, Serialize, Deserialize, JsonSchema)]` (or `Command`)",
+    note = "derive one: `#[derive(Event, Serialize, Deserialize, JsonSchema)]` (or `Command`, or `Request`)",
     note = "the last argument of a handler is its message; `AnyMessage` stands for any"
 )]
 pub trait Contract: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {

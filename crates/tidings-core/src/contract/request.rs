@@ -8,7 +8,35 @@ use super::{Contract, Invalid};
 
 /// A contract that asks one receiver and gets one answer, [`Reply`](Contract::Reply).
 ///
-/// Users derive it (`#[derive(Request)]`).
+/// Users derive it.
+///
+/// ```
+/// use schemars::JsonSchema;
+/// use serde::{Deserialize, Serialize};
+/// use tidings_core::{Contract, Request, contract::{Lock, Request as _}};
+///
+/// #[derive(Request, Serialize, Deserialize, JsonSchema)]
+/// #[request(exchange = "create_site", response = SiteCreated, lock = "domain", secrets("password"))]
+/// # #[request(crate = tidings_core)]
+/// struct CreateSite {
+///     domain: String,
+///     password: String,
+/// }
+///
+/// #[derive(Serialize, Deserialize, JsonSchema)]
+/// struct SiteCreated {
+///     id: u64,
+/// }
+///
+/// assert_eq!(CreateSite::NAME, "create_site");
+/// assert_eq!(CreateSite::LOCK, Lock::Member("domain"));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a request",
+    label = "nobody waits for an answer to this",
+    note = "derive it: `#[derive(Request, Serialize, Deserialize, JsonSchema)]`, with `#[request(exchange = \"…\", response = T)]`",
+    note = "the last argument of a request's handler is the request"
+)]
 pub trait Request: Contract {
     /// By what requests of this contract exclude one another.
     const LOCK: Lock;

@@ -1,10 +1,11 @@
 //! The usual model of an answer: whether it went well, a sentence, and data.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Invalid, Place, Violation};
 use crate::{Payload, Reply, codec::Format, error::Result, respond::Respond};
 
 /// An answer with a sentence for people and data for programs.
@@ -59,6 +60,22 @@ impl<T> Response<T> {
             Err(self.message)
         }
     }
+
+    /// Checks the data, if there is any; what is wrong is then in `data`.
+    ///
+    /// # Errors
+    /// What the check says.
+    pub fn check_data(&self, check: impl FnOnce(&T) -> Result<(), Invalid>) -> Result<(), Invalid> {
+        let checked = self.data.as_ref().map_or(Ok(()), check);
+        checked.map_err(|invalid| {
+            let inside = |violation: &Violation| {
+                let data = iter::once(Place::Member("data".into()));
+                let location = data.chain(violation.location.iter().cloned()).collect();
+                Violation::new(location, violation.message.clone(), violation.code.clone())
+            };
+            Invalid::new(invalid.violations().iter().map(inside).collect())
+        })
+    }
 }
 
 impl Response<()> {
@@ -85,5 +102,26 @@ impl<T> fmt::Display for Response<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = if self.success { "success" } else { "failure" };
         write!(f, "{how}: {}", self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_data_is_said_to_be_in_data() {
+        let refuse = |_: &u8| {
+            let location = vec![Place::Member("sites".into()), Place::Element(2)];
+            Err(Invalid::new(vec![Violation::new(
+                location,
+                "too small",
+                "value_error",
+            )]))
+        };
+        let invalid = Response::success("done", 1).check_data(refuse).unwrap_err();
+        assert_eq!(invalid.to_string(), "`data.sites[2]`: too small");
+        assert_eq!(invalid.violations()[0].location.len(), 3);
+        assert_eq!(Response::failure("no").check_data(refuse), Ok(()));
     }
 }
