@@ -67,6 +67,12 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Returns when what was declared so far survives a [`restart`](Self::restart). Most brokers have nothing to wait for:
+    /// what they have answered, they keep.
+    fn settle_declarations(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Stops it and starts it again, as abruptly as its promises allow, with what it kept, and waits until it can be
     /// connected to. All connections are lost, although publishers, subscribers and ackers of them may still be held;
     /// a transport that mends itself may come back with them. The suite connects again afterwards. `None` if it

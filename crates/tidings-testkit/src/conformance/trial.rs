@@ -2,7 +2,11 @@
 
 use std::{ops::Deref, time::Duration};
 
-use tidings_core::{Deadline, transport::Capability};
+use tidings_core::{
+    Deadline,
+    topology::{Queue, Topology},
+    transport::Capability,
+};
 
 use super::{
     connection::{Connection, Pace},
@@ -59,6 +63,27 @@ impl Trial {
             return Err(Stop::Skipped("second connection".to_owned()));
         };
         Ok(Connection::new(connecting.await?, self.pace))
+    }
+
+    /// Makes a topology exist that is still there after a restart, however soon that comes.
+    ///
+    /// It is the declaration that is waited for, and nothing after it: a message that is confirmed now is safe now.
+    ///
+    /// # Errors
+    /// As [`Transport::declare`](tidings_core::transport::Transport::declare).
+    pub async fn declare_to_last(&self, topology: Topology) -> Verdict {
+        self.connection.declare(topology).await?;
+        self.broker.settle_declarations().await?;
+        Ok(())
+    }
+
+    /// Makes a plain queue exist that is still there after a restart.
+    ///
+    /// # Errors
+    /// As [`declare_to_last`](Self::declare_to_last).
+    pub async fn lasting_queue(&self, name: &str) -> Verdict {
+        self.declare_to_last(Topology::new().queue(Queue::new(name)))
+            .await
     }
 
     /// Restarts the broker and connects again. The connection from before is closed: one that mends itself would take

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use super::http::Api;
 
+/// How many transactions follow a declaration until it is taken to be on disk.
+const SETTLING: usize = 16;
+
 /// A virtual host with everything that its test has made in it. Dropping it deletes it.
 #[derive(Debug)]
 pub struct VirtualHost {
@@ -40,9 +43,7 @@ impl VirtualHost {
             name,
         };
         host.put(&host.path("/api/vhosts"), "{}").await;
-        let permissions = r#"{"configure": ".*", "write": ".*", "read": ".*"}"#;
-        let path = format!("{}/{login}", host.path("/api/permissions"));
-        host.put(&path, permissions).await;
+        host.permit().await;
         host
     }
 
@@ -121,6 +122,31 @@ impl VirtualHost {
             status < 300 || status == 404,
             "DELETE {path}: {status} {answer}"
         );
+    }
+
+    /// Returns when what was declared on the node so far survives that it is killed.
+    ///
+    /// The declaration of a durable thing is one transaction over a table in memory and one on disk. Mnesia commits such a
+    /// transaction in two records. RabbitMQ answers when the first is on disk; the second, the decision, goes through
+    /// another process (`mnesia_recover:log_decision/1` is a cast), and one that is late stays in the buffer of the log
+    /// for two seconds, or until the next transaction is synchronized. Without the decision the transaction is taken for
+    /// aborted when the node starts: a queue whose declaration was answered is gone, with its messages. So other
+    /// transactions are made here, which change nothing; many, so that the other process has had its turn.
+    ///
+    /// # Panics
+    /// If the API refuses.
+    pub async fn settle_declarations(&self) {
+        for _ in 0..SETTLING {
+            self.permit().await;
+        }
+    }
+
+    /// Gives all permissions to the user of the URL.
+    async fn permit(&self) {
+        let login = self.user.split(':').next().unwrap_or_default();
+        let permissions = r#"{"configure": ".*", "write": ".*", "read": ".*"}"#;
+        let path = format!("{}/{login}", self.path("/api/permissions"));
+        self.put(&path, permissions).await;
     }
 
     /// Closes all connections to this virtual host, as an operator would, and returns how many there were.

@@ -103,6 +103,15 @@ impl Broker for Host {
         Some(self.connect())
     }
 
+    fn settle_declarations(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async {
+            if self.node.is_some() {
+                self.host.settle_declarations().await;
+            }
+            Ok(())
+        })
+    }
+
     fn restart(&self) -> Option<BoxFuture<'_, Result<()>>> {
         let node = self.node.as_ref()?;
         Some(Box::pin(async move {
