@@ -21,6 +21,7 @@
 
 mod answer;
 mod caller;
+mod fault;
 mod keys;
 mod members;
 mod redact;

@@ -5,7 +5,8 @@ use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 use jiff::Timestamp;
 use serde_json::Value;
 use tidings_core::{
-    Address, Call, Deadline, Envelope, Error, ErrorKind, Kind, Outcome, Payload, Reply, Settlement,
+    Address, Call, Deadline, Envelope, Error, ErrorKind, Fault, Kind, Outcome, Payload, Reply,
+    Settlement,
     call::Message,
     clock::Clock,
     codec::Format,
@@ -16,7 +17,7 @@ use tidings_core::{
     topology::{Exchange, Queue, Topology},
 };
 
-use crate::{Keys, answer, redact, secrecy, secrets::Secrets};
+use crate::{Keys, answer, fault, redact, secrecy, secrets::Secrets};
 
 /// How the names of exchanges and queues are bounded: a short string of AMQP 0.9.1.
 const LONGEST: usize = 255;
@@ -258,6 +259,10 @@ impl Convention for Rpc {
 
     fn returns_through(&self, call: &Call) -> Option<Exchange> {
         Some(action(Arc::clone(&call.address.exchange)))
+    }
+
+    fn fault(&self, answer: &[u8]) -> Option<Fault> {
+        fault::of(answer)
     }
 
     /// Who waits is answered, well or not, and then the request is done with. What comes here is either a request that

@@ -29,6 +29,12 @@ pub const FALLBACK_REPLAYS: &str = "tidings_fallback_replays";
 pub const RECONNECTS: &str = "tidings_reconnects";
 /// Gauge. Labels: none. Publishes handed over and not yet confirmed.
 pub const UNCONFIRMED: &str = "tidings_unconfirmed_publishes";
+/// Histogram, seconds. Labels: destination, error type. From a call to its answer or its failure.
+pub const CALL_DURATION: &str = "tidings_call_duration";
+/// Gauge. Labels: none. Calls that wait for their answer.
+pub const PENDING_CALLS: &str = "tidings_pending_calls";
+/// Counter. Labels: none. Answers that nobody waited for: late, repeated, or not ours.
+pub const UNEXPECTED_REPLIES: &str = "tidings_unexpected_replies";
 
 /// Counter. Labels: destination. Requests that were answered with a remembered reply.
 pub const REMEMBERED_REPLIES: &str = "tidings_remembered_replies";
