@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tidings_core::{
     Deadline, Result,
-    topology::{Difference, Topology},
+    topology::{Difference, Exchange, Topology},
     transport::{
         BoxFuture, Capabilities, Capability, Impairment, Inbox, Publisher, QueueStatus, Subscriber,
         Subscription, Transport,
@@ -16,7 +16,10 @@ use crate::{
     SCHEME,
     config::RabbitMqConfig,
     connection::{Generation, Reactor, Restore, Role, Supervised},
-    consuming::{Consuming, inbox},
+    consuming::{
+        Consuming,
+        inbox::{direct, queue::ReplyQueues},
+    },
     declaring::{Declaring, Record},
     publisher::RabbitMqPublisher,
     publishing::Publishing,
@@ -50,6 +53,7 @@ pub struct RabbitMq {
     outbound: Supervised,
     publishing: Publishing,
     consuming: Consuming,
+    reply_queues: ReplyQueues,
     declaring: Declaring,
     record: Arc<Record>,
     reactor: Arc<Reactor>,
@@ -84,6 +88,7 @@ impl RabbitMq {
         Ok(Self {
             publishing: Publishing::start(outbound.clone(), &config, &reactor),
             consuming: Consuming::new(inbound.clone(), Arc::clone(&record), Arc::clone(&reactor)),
+            reply_queues: ReplyQueues::new(inbound.clone(), Arc::clone(&reactor)),
             declaring: Declaring::new(inbound.clone(), Arc::clone(&config), Arc::clone(&record)),
             config,
             inbound,
@@ -169,7 +174,19 @@ impl Transport for RabbitMq {
     }
 
     fn inbox(&self) -> BoxFuture<'_, Result<Inbox>> {
-        Box::pin(inbox::open(&self.outbound, &self.config, &self.reactor))
+        Box::pin(direct::open(&self.outbound, &self.config, &self.reactor))
+    }
+
+    fn reply_queue(&self) -> BoxFuture<'_, Result<Inbox>> {
+        Box::pin(self.reply_queues.open(self.publishing.clone()))
+    }
+
+    fn route_replies<'a>(
+        &'a self,
+        inbox: &'a Arc<str>,
+        exchange: &'a Exchange,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.reply_queues.route(inbox, exchange, &self.declaring))
     }
 
     fn impairments(&self) -> Vec<Impairment> {

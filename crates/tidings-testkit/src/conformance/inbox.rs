@@ -7,8 +7,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use tidings_core::{
-    Address, Call, Delivery, Envelope, Headers, Settlement, properties::Fields,
-    transport::Publisher,
+    Address, Call, Delivery, Envelope, Headers, Settlement,
+    properties::Fields,
+    transport::{Inbox, Publisher},
 };
 use tokio::task::JoinSet;
 
@@ -158,30 +159,39 @@ pub(super) async fn an_inbox_ends_with_its_connection(on: &mut Trial) -> Verdict
 }
 
 /// Somebody who asks and waits for answers.
-struct Asking {
-    reply_to: Arc<str>,
-    publisher: Arc<dyn Publisher>,
-    replies: Reader,
+pub(super) struct Asking {
+    pub(super) reply_to: Arc<str>,
+    pub(super) publisher: Arc<dyn Publisher>,
+    pub(super) replies: Reader,
 }
 
 impl Asking {
     async fn open(on: &Connection) -> Result<Self, Stop> {
         let inbox = possible(on.transport().inbox().await, "inbox")?;
-        Ok(Self {
+        Ok(Self::over(on, inbox))
+    }
+
+    /// Asks through this inbox of the connection.
+    pub(super) fn over(on: &Connection, inbox: Inbox) -> Self {
+        Self {
             reply_to: inbox.reply_to,
             publisher: inbox.publisher,
             replies: on.reading(inbox.replies, "of an inbox"),
-        })
+        }
     }
 
     fn question(&self, text: &str) -> Call {
+        self.question_to(Address::queue(REQUESTS), text)
+    }
+
+    pub(super) fn question_to(&self, to: Address, text: &str) -> Call {
         let properties = Fields {
             reply_to: Some(Arc::clone(&self.reply_to)),
             correlation_id: Some(text.into()),
             ..Fields::default()
         };
         let envelope = Envelope::new(text.to_owned()).with_properties(properties);
-        Call::new(Address::queue(REQUESTS), envelope)
+        Call::new(to, envelope)
     }
 
     async fn ask(&mut self, text: &str) -> Verdict {
@@ -190,7 +200,7 @@ impl Asking {
     }
 
     /// The next reply must answer this question.
-    async fn expect(&mut self, question: &str) -> Verdict {
+    pub(super) async fn expect(&mut self, question: &str) -> Verdict {
         let delivery = self.replies.take_text(&answer(question)).await?;
         ensure_eq!(correlation(&delivery)?, question, "request of the reply");
         delivery.settle(Settlement::Ack).await?;
@@ -207,11 +217,16 @@ async fn answer_one(on: &Connection, requests: &mut Reader) -> Verdict {
     Ok(())
 }
 
-fn answer(question: &str) -> String {
+pub(super) fn answer(question: &str) -> String {
     format!("an answer to {question}")
 }
 
 fn reply(request: &Call, text: &str) -> Result<Call, Stop> {
+    reply_through("", request, text)
+}
+
+/// A reply by way of an exchange.
+pub(super) fn reply_through(exchange: &str, request: &Call, text: &str) -> Result<Call, Stop> {
     let properties = &request.envelope.properties;
     let Some(to) = properties.reply_to() else {
         return Err(Stop::failed("the request arrived without a reply address"));
@@ -221,10 +236,11 @@ fn reply(request: &Call, text: &str) -> Result<Call, Stop> {
         ..Fields::default()
     };
     let envelope = Envelope::new(text.to_owned()).with_properties(fields);
-    Ok(Call::new(Address::queue(Arc::clone(to)), envelope).unroutable_is_fine())
+    let to = Address::new(exchange, Arc::clone(to));
+    Ok(Call::new(to, envelope).unroutable_is_fine())
 }
 
-fn correlation(delivery: &Delivery) -> Result<String, Stop> {
+pub(super) fn correlation(delivery: &Delivery) -> Result<String, Stop> {
     let id = delivery.call().envelope.properties.correlation_id();
     id.map(ToString::to_string)
         .ok_or_else(|| Stop::failed("a reply arrived without its correlation id"))

@@ -5,8 +5,8 @@ use std::fmt;
 use tidings_core::transport::BoxFuture;
 
 use super::{
-    comparison, delivery, expiry, inbox, load, misuse, recovery, routing, settlement, shape,
-    topology, trial::Trial, verdict::Verdict,
+    comparison, delivery, expiry, inbox, load, misuse, recovery, replies, routing, settlement,
+    shape, topology, trial::Trial, verdict::Verdict,
 };
 
 /// Calls another macro with all groups and their behaviours.
@@ -99,6 +99,16 @@ macro_rules! __for_each_behaviour {
                 a_thousand_replies_find_their_way
                 a_new_inbox_gets_no_replies_of_an_old_one
                 an_inbox_ends_with_its_connection
+            }
+            replies {
+                replies_come_through_the_exchange_of_the_request
+                many_exchanges_lead_to_one_reply_queue
+                routing_twice_delivers_one_copy
+                two_reply_queues_do_not_mix
+                an_exchange_that_may_be_forgotten_routes_replies
+                an_exchange_of_another_kind_routes_none
+                a_thousand_calls_get_their_own_replies
+                a_reply_queue_ends_with_its_connection
             }
             routing {
                 the_default_exchange_leads_to_the_queue_named_by_the_key

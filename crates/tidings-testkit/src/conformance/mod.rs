@@ -59,6 +59,7 @@ mod inbox;
 mod load;
 mod misuse;
 mod recovery;
+mod replies;
 mod routing;
 mod settlement;
 mod shape;

@@ -38,7 +38,7 @@ pub(super) const INTERNAL: &str = "internal";
 pub(super) const KIND: &str = "type";
 
 impl Form {
-    /// An exchange. All of ours are durable.
+    /// An exchange.
     pub(super) fn of_exchange(exchange: &Exchange) -> Result<Self> {
         let kind = match exchange.kind {
             ExchangeKind::Direct => "direct",
@@ -51,7 +51,7 @@ impl Form {
             ..Self::named(
                 Thing::Exchange(Arc::clone(&exchange.name)),
                 &exchange.name,
-                true,
+                exchange.durable,
             )?
         })
     }

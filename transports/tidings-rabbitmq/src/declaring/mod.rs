@@ -13,7 +13,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tidings_core::{
     Error, ErrorKind, Result,
-    topology::{Binding, Difference, Thing, Topology},
+    topology::{Binding, Difference, Exchange, Thing, Topology},
     transport::QueueStatus,
 };
 use tokio::time::{Instant, timeout_at};
@@ -95,6 +95,41 @@ impl Declaring {
         create(&generation, &to_create, &topology.bindings, true).await?;
         declared.append(&mut missing);
         self.record.add(declared, &topology.bindings);
+        Ok(())
+    }
+
+    /// Declares an exchange, and binds a queue that belongs to this generation to it, by the queue's name. The exchange is
+    /// remembered; the binding is not, since the queue goes with the connection.
+    ///
+    /// # Errors
+    /// As [`declare`](Self::declare).
+    ///
+    /// # Cancel safety
+    /// It is idempotent; dropped halfway, the exchange may exist without the binding.
+    pub(crate) async fn route(
+        &self,
+        generation: &Generation,
+        exchange: &Exchange,
+        queue: &Arc<str>,
+    ) -> Result<()> {
+        let topology = Topology::new().exchange(exchange.clone());
+        topology.validate()?;
+        let form = Form::of_exchange(exchange)?;
+        let binding = Binding::new(
+            Arc::clone(&exchange.name),
+            Arc::clone(queue),
+            Arc::clone(queue),
+        );
+        // Nearly always it is as wanted, or not there. Only what differs is worth a closer look, which names all of it.
+        let created = create(generation, &[&form], &[binding], false).await;
+        match created {
+            Ok(()) => self.record.add(vec![form], &[]),
+            Err(failed) if failed.kind() == ErrorKind::Conflict => {
+                self.declare(&topology).await?;
+                return Err(failed);
+            }
+            Err(failed) => return Err(failed),
+        }
         Ok(())
     }
 

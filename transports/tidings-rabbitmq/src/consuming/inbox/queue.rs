@@ -1,0 +1,178 @@
+//! Replies through a queue that exchanges can lead to.
+//!
+//! The broker gives the queue its name, `amq.gen-…`: that is what the users of deployed clients have permission for. It is
+//! exclusive to the inbound connection and goes with it. It is in no record: under another connection it would have
+//! another name, and whoever replies knows only the old one.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
+use tidings_core::{Error, ErrorKind, Result, topology::Exchange, transport::Inbox};
+use tokio::time::timeout;
+
+use super::{Line, PATIENCE};
+use crate::{
+    connection::{Generation, Reactor, Supervised},
+    declaring::Declaring,
+    error,
+    publisher::RabbitMqPublisher,
+    publishing::Publishing,
+};
+
+/// The reply queues of one transport.
+#[derive(Debug)]
+pub(crate) struct ReplyQueues {
+    connection: Supervised,
+    reactor: Arc<Reactor>,
+    open: Arc<Open>,
+}
+
+/// The queues that are there, and the connection that each belongs to.
+#[derive(Debug, Default)]
+struct Open(Mutex<HashMap<Arc<str>, Generation>>);
+
+impl ReplyQueues {
+    /// On the inbound connection.
+    pub(crate) fn new(connection: Supervised, reactor: Arc<Reactor>) -> Self {
+        Self {
+            connection,
+            reactor,
+            open: Arc::default(),
+        }
+    }
+
+    /// Opens another. Its requests go out with everything else that is published.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable) if the connection is lost meanwhile, or if it takes longer than ten seconds,
+    /// else what the broker says.
+    ///
+    /// # Cancel safety
+    /// Yes: an inbox that nobody receives is closed, and its queue deleted.
+    pub(crate) async fn open(&self, publishing: Publishing) -> Result<Inbox> {
+        let open = Arc::clone(&self.open);
+        super::open(
+            &self.connection,
+            &self.reactor,
+            |generation, reactor| async move {
+                let (name, line) = declare(generation.clone()).await?;
+                let reactor = reactor.upgrade().ok_or_else(error::closed)?;
+                let entry = open.add(&name, generation);
+                let replies = line.serve(&name, &reactor, |channel, _| async move {
+                    // The queue is not deleted by itself before its connection ends, which may be in a year.
+                    let options = QueueDeleteOptions::default();
+                    channel.queue_delete(entry.name().into(), options).await?;
+                    channel.close(200, "done".into()).await
+                });
+                Ok(Inbox {
+                    reply_to: name,
+                    publisher: Arc::new(RabbitMqPublisher::new(publishing)),
+                    replies: Box::new(replies),
+                })
+            },
+        )
+        .await
+    }
+
+    /// Lets an exchange lead to a queue, for messages that have its name as their key.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable) if the inbox has ended, [`Conflict`](ErrorKind::Conflict) if the exchange has
+    /// other settings, [`Timeout`](ErrorKind::Timeout) if the broker does not answer within ten seconds, else what it says.
+    ///
+    /// # Cancel safety
+    /// It is idempotent; dropped halfway, the exchange may exist without leading there.
+    pub(crate) async fn route(
+        &self,
+        inbox: &Arc<str>,
+        exchange: &Exchange,
+        declaring: &Declaring,
+    ) -> Result<()> {
+        let Some(generation) = self.open.owner(inbox) else {
+            return Err(gone(inbox));
+        };
+        let routing = declaring.route(&generation, exchange, inbox);
+        let routed = timeout(PATIENCE, routing)
+            .await
+            .unwrap_or_else(|_| Err(silent(exchange)));
+        match routed {
+            // Whatever it said: the queue is gone with its connection.
+            Err(_) if generation.is_over() => Err(gone(inbox)),
+            routed => routed,
+        }
+    }
+}
+
+/// Declares the queue and consumes from it.
+async fn declare(generation: Generation) -> Result<(Arc<str>, Line)> {
+    let channel = generation.channel().await?;
+    let options = QueueDeclareOptions {
+        exclusive: true,
+        ..QueueDeclareOptions::default()
+    };
+    let declared = channel
+        .queue_declare("".into(), options, <_>::default())
+        .await;
+    let queue = declared.map_err(|failed| {
+        generation.suspect(&failed);
+        error::of_channel(&failed, "cannot declare a queue for replies")
+    })?;
+    let line = Line::consume(generation, channel, queue.name().clone()).await?;
+    Ok((queue.name().as_str().into(), line))
+}
+
+impl Open {
+    fn add(self: &Arc<Self>, name: &Arc<str>, generation: Generation) -> Entry {
+        self.queues().insert(Arc::clone(name), generation);
+        Entry {
+            name: Arc::clone(name),
+            open: Arc::clone(self),
+        }
+    }
+
+    /// The connection that has this queue.
+    fn owner(&self, name: &str) -> Option<Generation> {
+        let generation = self.queues().get(name).cloned();
+        generation.filter(|generation| !generation.is_over())
+    }
+
+    fn queues(&self) -> MutexGuard<'_, HashMap<Arc<str>, Generation>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A queue that is in the table until this is dropped.
+struct Entry {
+    name: Arc<str>,
+    open: Arc<Open>,
+}
+
+impl Entry {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.open.queues().remove(&self.name);
+    }
+}
+
+fn gone(inbox: &str) -> Error {
+    let context = format!(
+        "no replies can be routed to `{inbox}`: it has ended with its connection, open another reply queue and ask again"
+    );
+    Error::new(ErrorKind::Unavailable, context)
+}
+
+fn silent(exchange: &Exchange) -> Error {
+    let context = format!(
+        "RabbitMQ has not answered within {PATIENCE:?} whether exchange `{}` leads to a queue for replies: see its log",
+        exchange.name
+    );
+    Error::new(ErrorKind::Timeout, context)
+}
