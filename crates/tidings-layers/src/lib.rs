@@ -17,6 +17,8 @@ pub mod metrics;
 pub mod dead_letter;
 pub mod redeliver;
 
+pub mod answer;
+
 pub mod retry;
 
 pub mod concurrency;
@@ -26,6 +28,8 @@ pub mod chaos;
 
 pub mod catch_panic;
 
+pub mod idempotency;
+
 // What several layers share.
 mod chance;
 mod failure;
@@ -34,11 +38,13 @@ mod recovery;
 
 #[doc(inline)]
 pub use crate::{
+    answer::{Answer, AnswerLayer, Answering},
     catch_panic::{CatchPanic, CatchPanicLayer},
     chaos::{Chaos, ChaosConfig, ChaosLayer, ChaoticPublisher, PublishChaos},
     concurrency::{Concurrency, ConcurrencyLayer},
     dead_letter::{DeadLetter, DeadLetterLayer},
     forward::Recovering,
+    idempotency::{Idempotency, IdempotencyFuture, IdempotencyLayer},
     metrics::{Metrics, MetricsLayer},
     recovery::Recovery,
     redeliver::{Redeliver, RedeliverLayer},

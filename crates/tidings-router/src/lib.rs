@@ -5,10 +5,12 @@
 //! Nothing here knows a transport, a task or a broker.
 
 mod handler;
+mod joined;
 mod ordering;
 pub mod registry;
 mod route;
 mod router;
+mod stable_hash;
 mod state;
 mod subscriber;
 

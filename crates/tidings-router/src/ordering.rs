@@ -2,22 +2,28 @@
 
 use std::{
     borrow::Cow,
+    collections::HashMap,
     fmt,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{Hash, Hasher},
     sync::Arc,
 };
 
 use tidings_core::{
     Call,
     codec::Format,
-    convention::{Attachment, Convention},
+    contract::Lock,
+    convention::{Attachment, Convention, Opened},
 };
+
+use crate::{registry::RequestInfo, stable_hash};
 
 /// Messages with equal keys are handled one after the other, in the order of delivery; messages with
 /// different keys, and those without one, side by side.
 ///
 /// The order is kept for each queue by one process. Two processes that consume the same queue have an order each,
-/// and so have two handlers of one subscriber, because each has a queue of its own.
+/// and so have two handlers of one subscriber that have a queue each.
+///
+/// Keys are kept as numbers that are the same in every process and build, so that a lock store can be asked for them.
 #[derive(Clone)]
 pub struct OrderKey(Key);
 
@@ -25,6 +31,34 @@ pub struct OrderKey(Key);
 enum Key {
     Field(Arc<str>),
     Function(Arc<dyn Fn(&Call) -> Option<u64> + Send + Sync>),
+    /// The same for every message.
+    One(u64),
+    /// The value of the member that a contract names.
+    Member(RequestInfo),
+    Named(Arc<Named>),
+}
+
+/// The keys of handlers that share a queue.
+#[derive(Default)]
+pub(crate) struct Named {
+    by_name: HashMap<Box<str>, Option<OrderKey>>,
+    others: Option<OrderKey>,
+}
+
+impl Named {
+    /// The key of what has this name; of whatever has another one if there is none.
+    pub(crate) fn add(&mut self, name: Option<&str>, key: Option<OrderKey>) {
+        match name {
+            Some(name) => {
+                self.by_name.insert(name.into(), key);
+            }
+            None => self.others = key,
+        }
+    }
+
+    fn of(&self, name: &str) -> Option<&OrderKey> {
+        self.by_name.get(name).unwrap_or(&self.others).as_ref()
+    }
 }
 
 impl OrderKey {
@@ -44,8 +78,21 @@ impl OrderKey {
     #[must_use]
     pub fn by<K: Hash>(key: impl Fn(&Call) -> Option<K> + Send + Sync + 'static) -> Self {
         Self(Key::Function(Arc::new(move |call| {
-            key(call).map(|key| hash(&key))
+            key(call).map(|key| stable_hash::of(&key))
         })))
+    }
+
+    /// By what the contract of a request says: its requests one after the other, or those that have the same value in a
+    /// member; `None` if they do not exclude one another. Requests of different contracts have different keys.
+    ///
+    /// A request that does not fit its contract has no key: it is refused without waiting.
+    #[must_use]
+    pub fn lock_of(request: &RequestInfo) -> Option<Self> {
+        match request.lock {
+            Lock::Whole => Some(Self(Key::One(stable_hash::of(&request.contract.name)))),
+            Lock::Member(_) => Some(Self(Key::Member(*request))),
+            _ => None,
+        }
     }
 
     /// All messages of one queue, one after the other, as long as one process consumes it. A subscriber with two handlers
@@ -53,6 +100,12 @@ impl OrderKey {
     #[must_use]
     pub fn all() -> Self {
         Self::by(|_| Some(()))
+    }
+
+    /// By the name of a message, each with a key of its own; `None` if none has one.
+    pub(crate) fn named(keys: Named) -> Option<Self> {
+        let has_one = keys.others.is_some() || keys.by_name.values().any(Option::is_some);
+        has_one.then(|| Self(Key::Named(Arc::new(keys))))
     }
 
     /// The key of a call.
@@ -65,13 +118,27 @@ impl OrderKey {
     ) -> Option<u64> {
         match &self.0 {
             Key::Function(key) => key(call),
-            Key::Field(name) => {
+            Key::One(key) => Some(*key),
+            _ => {
                 let opened = convention.open(call, attachment).ok()?;
-                let format = convention.format();
-                format
-                    .field(&opened.body, name)
-                    .map(|raw| field_key(format, raw))
+                self.of_opened(call, &opened, convention.format())
             }
+        }
+    }
+
+    fn of_opened(&self, call: &Call, opened: &Opened<'_>, format: Format) -> Option<u64> {
+        match &self.0 {
+            Key::Function(key) => key(call),
+            Key::One(key) => Some(*key),
+            Key::Field(name) => {
+                let raw = format.field(&opened.body, name)?;
+                Some(field_key(format, raw))
+            }
+            Key::Member(request) => {
+                let value = (request.lock_value)(format, &opened.body)?;
+                Some(stable_hash::of(&(request.contract.name, value)))
+            }
+            Key::Named(keys) => keys.of(&opened.name)?.of_opened(call, opened, format),
         }
     }
 }
@@ -81,9 +148,12 @@ impl OrderKey {
 /// Publishers in different languages spell them differently, and the order must not depend on who published.
 fn field_key(format: Format, raw: &str) -> u64 {
     match raw.as_bytes().first() {
-        Some(b'"') => hash(&(b'"', text(format, raw))),
-        Some(b'-' | b'0'..=b'9') => Number::of(raw).map_or_else(|| hash(&raw), |it| hash(&it)),
-        _ => hash(&raw),
+        Some(b'"') => stable_hash::of(&(b'"', text(format, raw))),
+        Some(b'-' | b'0'..=b'9') => match Number::of(raw) {
+            Some(number) => stable_hash::of(&number),
+            None => stable_hash::of(&raw),
+        },
+        _ => stable_hash::of(&raw),
     }
 }
 
@@ -143,17 +213,16 @@ impl Hash for Number<'_> {
     }
 }
 
-fn hash(key: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
-}
-
 impl fmt::Debug for OrderKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Key::Field(name) => write!(f, "OrderKey(field {name})"),
             Key::Function(_) => f.write_str("OrderKey(function)"),
+            Key::One(_) => f.write_str("OrderKey(one)"),
+            Key::Member(request) => {
+                write!(f, "OrderKey({:?} of {})", request.lock, request.contract)
+            }
+            Key::Named(keys) => f.debug_map().entries(&keys.by_name).finish(),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use tidings_core::{
     Call, Error, ErrorKind, Outcome, Reply,
     clock::Clock,
-    convention::{Attachment, Convention, Interest, TooEarly},
+    convention::{Attachment, Convention, Interest, Opened, TooEarly},
     error::Result,
     extensions::Extensions,
     extract::Scope,
@@ -26,20 +26,25 @@ use crate::{
 
 /// One handler with its interest, its policy and its state, before it knows its convention.
 pub struct Route {
-    subscriber: Arc<str>,
-    interest: Interest,
-    options: Options,
-    bound: Arc<dyn Bound>,
+    pub(crate) subscriber: Arc<str>,
+    pub(crate) interest: Interest,
+    pub(crate) options: Options,
+    pub(crate) bound: Arc<dyn Bound>,
 }
 
 impl Route {
     pub(crate) fn new<S: Send + Sync + 'static>(
         subscriber: Arc<str>,
-        options: Options,
+        mut options: Options,
         handler: AnyHandler<S>,
         state: Arc<S>,
     ) -> Self {
-        let AnyHandler { interest, handler } = handler;
+        let AnyHandler {
+            interest,
+            handler,
+            ordered_by,
+        } = handler;
+        options.ordered_by = options.ordered_by.or(ordered_by);
         Self {
             subscriber,
             interest,
@@ -197,13 +202,8 @@ impl fmt::Debug for Routing {
 }
 
 /// A handler together with its state, whose type is forgotten here.
-trait Bound: Send + Sync {
-    fn handle(
-        &self,
-        call: &Call,
-        opened: &tidings_core::convention::Opened<'_>,
-        service: &RouteService,
-    ) -> Result<Handling>;
+pub(crate) trait Bound: Send + Sync {
+    fn handle(&self, call: &Call, opened: &Opened<'_>, service: &RouteService) -> Result<Handling>;
 
     fn check(&self) -> Result<()>;
 }
@@ -214,12 +214,7 @@ struct WithState<S> {
 }
 
 impl<S: Send + Sync> Bound for WithState<S> {
-    fn handle(
-        &self,
-        call: &Call,
-        opened: &tidings_core::convention::Opened<'_>,
-        service: &RouteService,
-    ) -> Result<Handling> {
+    fn handle(&self, call: &Call, opened: &Opened<'_>, service: &RouteService) -> Result<Handling> {
         let scope = Scope {
             call,
             opened,

@@ -2,10 +2,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tidings_core::{Kind, convention::Interest, retry_policy::RetryPolicy};
+use tidings_core::{
+    Contract, Kind, contract::Request, convention::Interest, retry_policy::RetryPolicy,
+};
 
 use crate::{
-    handler::{AnyHandler, Handler},
+    handler::{AnswerOf, AnyHandler, Arguments, Function, Handler},
     ordering::OrderKey,
 };
 
@@ -69,6 +71,18 @@ impl<S: 'static> Subscriber<S> {
         H: Handler<Args, S>,
     {
         self.on_interest(H::interest(), handler)
+    }
+
+    /// Handles the requests of the handler's last argument, and answers each with the reply that its contract promises.
+    /// Requests exclude one another as their contract says, unless [`ordered_by`](Self::ordered_by) says otherwise.
+    #[must_use]
+    pub fn on_request<F, Args>(self, function: F) -> Self
+    where
+        F: Function<Args> + Clone + Send + Sync + 'static,
+        Args: Arguments<S, Message: Request> + 'static,
+        F::Returned: Future<Output: AnswerOf<<Args::Message as Contract>::Reply>> + Send + 'static,
+    {
+        self.on_any(AnyHandler::of_request(function))
     }
 
     /// Handles the dead letters that messages of the handler's type have become at this subscriber.

@@ -12,7 +12,7 @@ use tidings_core::{
     tasks::Tasks,
     transport::{Capability, Publisher, Subscription, Transport},
 };
-use tidings_layers::{ChaosLayer, ConcurrencyLayer, Recovery, RetryConfig};
+use tidings_layers::{AnswerLayer, ChaosLayer, ConcurrencyLayer, Recovery, RetryConfig};
 use tidings_router::{Options, Route, Router};
 use tower_layer::{Identity, Layer, Stack};
 use tower_service::Service;
@@ -283,7 +283,8 @@ impl<L> ServerBuilder<L> {
                 Arc::clone(services),
             )
             .with_clock(self.clock);
-        let stack = stack::build(&policy, recovery, &self.layer, service);
+        let answer = AnswerLayer::new(Arc::clone(&queue), &convention, publisher);
+        let stack = stack::build(&policy, recovery, answer, &self.layer, service);
         let (handle, switch) =
             control::pair(Arc::clone(&attachment.subscriber), Arc::clone(&queue));
         let subscription = Subscription::to(Arc::clone(&queue))

@@ -6,6 +6,7 @@
 //! | metrics | sees the final outcome, after retries |
 //! | dead_letter | takes what redeliver passes on, so a poison message leaves at once |
 //! | redeliver | decides whether the broker brings it again, after the attempts in the process are used up |
+//! | answer | whoever waits is told how it ended, after the last attempt; failures that nobody was told of go outward |
 //! | catch_panic | what panics between here and the handler (a layer of the user's, a value that is dropped at a timeout) fails the message and not the lane |
 //! | retry | each attempt passes everything below |
 //! | concurrency | if the server has a limit of its own: held per attempt, never while waiting to retry |
@@ -18,8 +19,8 @@ use std::sync::Arc;
 
 use tidings_core::{Call, Error, Reply};
 use tidings_layers::{
-    CatchPanic, CatchPanicLayer, DeadLetterLayer, MetricsLayer, Recovery, RedeliverLayer,
-    RetryLayer, TimeoutLayer, TraceLayer,
+    AnswerLayer, CatchPanic, CatchPanicLayer, DeadLetterLayer, MetricsLayer, Recovery,
+    RedeliverLayer, RetryLayer, TimeoutLayer, TraceLayer,
 };
 use tidings_router::RouteService;
 use tower::util::option_layer;
@@ -35,6 +36,7 @@ pub(crate) type Innermost = CatchPanic<RouteService>;
 pub(crate) fn build<L>(
     policy: &Policy,
     recovery: Recovery,
+    answer: AnswerLayer,
     user: &L,
     route: RouteService,
 ) -> impl Service<Call, Response = Reply, Error = Error, Future: Send> + Clone + Send + use<L>
@@ -49,6 +51,7 @@ where
         .layer(MetricsLayer::new(Arc::clone(queue)))
         .layer(DeadLetterLayer::new(recovery.clone()))
         .layer(RedeliverLayer::new(recovery))
+        .layer(answer)
         .layer(CatchPanicLayer::new(Arc::clone(queue)))
         .layer(RetryLayer::new(Arc::clone(queue), policy.attempts.clone()))
         .layer(option_layer(policy.limit.clone()))

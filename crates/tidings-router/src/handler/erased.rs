@@ -7,7 +7,11 @@ use tidings_core::{
     convention::Interest, error::Result, extract::Scope,
 };
 
-use crate::handler::{AnswerOf, Arguments, Function, Handler, Handling};
+use crate::{
+    handler::{AnswerOf, Arguments, Function, Handler, Handling},
+    ordering::OrderKey,
+    registry::RequestInfo,
+};
 
 /// How much room an encoded answer gets at first.
 const ANSWER: usize = 128;
@@ -46,6 +50,7 @@ pub(crate) trait Erased<S>: Send + Sync {
 pub struct AnyHandler<S> {
     pub(crate) interest: Interest,
     pub(crate) handler: ErasedHandler<S>,
+    pub(crate) ordered_by: Option<OrderKey>,
 }
 
 impl<S: 'static> AnyHandler<S> {
@@ -58,11 +63,13 @@ impl<S: 'static> AnyHandler<S> {
         Self {
             interest: H::interest(),
             handler: erase(handler),
+            ordered_by: None,
         }
     }
 
     /// The handler of a request: its answer is the reply that the contract promises, and is checked against the
-    /// rules of that type before it is sent.
+    /// rules of that type before it is sent. Requests exclude one another as their contract says, unless the
+    /// subscriber has an order of its own.
     #[must_use]
     pub fn of_request<F, Args>(function: F) -> Self
     where
@@ -76,6 +83,7 @@ impl<S: 'static> AnyHandler<S> {
                 function,
                 args: PhantomData,
             }),
+            ordered_by: OrderKey::lock_of(&RequestInfo::of::<Args::Message>()),
         }
     }
 
@@ -121,6 +129,7 @@ impl<S> Clone for AnyHandler<S> {
         Self {
             interest: self.interest.clone(),
             handler: Arc::clone(&self.handler),
+            ordered_by: self.ordered_by.clone(),
         }
     }
 }

@@ -14,26 +14,53 @@ use tidings_router::{Route, Router};
 /// Routes and the places where they stand.
 pub(crate) type Attached = Vec<(Route, Arc<Attachment>)>;
 
-/// Finds every route's queue.
+/// Finds every route's queue, and joins the handlers that share one.
 pub(crate) fn attach(routes: Vec<Route>, convention: &dyn Convention) -> Result<Attached> {
-    let mut owners = BTreeMap::new();
-    let mut attached = Vec::with_capacity(routes.len());
+    let mut places: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    let mut groups: Vec<(Attachment, Vec<Route>)> = Vec::with_capacity(routes.len());
     for route in routes {
+        route.check()?;
         let retry = route
             .options()
             .retry
             .clone()
             .unwrap_or_else(|| convention.retry_policy());
         let attachment = convention.attach(route.subscriber(), route.interest(), &retry)?;
-        if let Some(other) = owners.insert(
-            Arc::clone(&attachment.queue),
-            Arc::clone(route.subscriber()),
-        ) {
-            return Err(twice(&attachment, &other));
+        let Some(place) = places.get(&attachment.queue) else {
+            places.insert(Arc::clone(&attachment.queue), groups.len());
+            groups.push((attachment, vec![route]));
+            continue;
+        };
+        let (shared, handlers) = &mut groups[*place];
+        if !convention.shares_queues() || shared.subscriber != attachment.subscriber {
+            return Err(twice(&attachment, &shared.subscriber));
         }
-        attached.push((route, Arc::new(attachment)));
+        shared.topology.merge(attachment.topology);
+        handlers.push(route);
     }
-    Ok(attached)
+    let groups = groups.into_iter();
+    groups
+        .map(|(attachment, handlers)| one_route(attachment, handlers, convention))
+        .collect()
+}
+
+/// Also a handler that is alone is joined where queues are shared: it must not get what others are meant to handle.
+fn one_route(
+    mut attachment: Attachment,
+    mut handlers: Vec<Route>,
+    convention: &dyn Convention,
+) -> Result<(Route, Arc<Attachment>)> {
+    let route = match handlers.pop() {
+        Some(route) if !convention.shares_queues() => route,
+        last => {
+            handlers.extend(last);
+            Route::join(handlers)?
+        }
+    };
+    if let Some(retry) = &route.options().retry {
+        attachment.retry = retry.clone();
+    }
+    Ok((route, Arc::new(attachment)))
 }
 
 fn twice(attachment: &Attachment, other: &str) -> Error {

@@ -1,0 +1,220 @@
+//! Hands each call on, keeps a clone of it if somebody may wait for its answer, and publishes that answer.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tidings_core::{
+    Call, Completion, Error, ErrorKind, Outcome, Reply, Settlement, convention::Convention,
+    error::Result, transport::Publisher,
+};
+use tower_service::Service;
+use tracing::warn;
+
+/// See [the module](super).
+#[derive(Clone, Debug)]
+pub struct Answer<S> {
+    inner: S,
+    out: Option<Arc<Out>>,
+}
+
+/// What says how to answer, and what carries the answer.
+pub(super) struct Out {
+    pub(super) queue: Arc<str>,
+    pub(super) convention: Arc<dyn Convention>,
+    pub(super) publisher: Arc<dyn Publisher>,
+}
+
+impl<S> Answer<S> {
+    pub(super) fn new(inner: S, out: Option<Arc<Out>>) -> Self {
+        Self { inner, out }
+    }
+}
+
+impl<S: Service<Call, Response = Reply, Error = Error>> Service<Call> for Answer<S> {
+    type Response = Reply;
+    type Error = Error;
+    type Future = Answering<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.inner.poll_ready(cx)
+    }
+
+    #[inline]
+    fn call(&mut self, call: Call) -> Self::Future {
+        let request = self.out.as_ref().map(|out| Request {
+            out: Arc::clone(out),
+            call: call.clone(),
+        });
+        let future = self.inner.call(call);
+        Answering {
+            request,
+            step: Step::Handling { future },
+        }
+    }
+}
+
+/// What may be waited for.
+struct Request {
+    out: Arc<Out>,
+    call: Call,
+}
+
+pin_project! {
+    /// The future of [`Answer`].
+    ///
+    /// # Cancel safety
+    /// Dropping it never loses an answer: the request is settled by nobody and comes again.
+    pub struct Answering<F> {
+        request: Option<Request>,
+        #[pin]
+        step: Step<F>,
+    }
+}
+
+pin_project! {
+    #[project = StepNow]
+    enum Step<F> {
+        Handling { #[pin] future: F },
+        Sending { confirm: Completion, result: Option<Result<Reply>> },
+    }
+}
+
+impl<F: Future<Output = Result<Reply>>> Future for Answering<F> {
+    type Output = Result<Reply>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.step.as_mut().project() {
+                StepNow::Handling { future } => {
+                    let result = ready!(future.poll(cx));
+                    let Some(request) = this.request else {
+                        return Poll::Ready(result);
+                    };
+                    let (confirm, result) = request.answer(result);
+                    let Some(confirm) = confirm else {
+                        return Poll::Ready(result);
+                    };
+                    this.step.set(Step::Sending {
+                        confirm,
+                        result: Some(result),
+                    });
+                }
+                StepNow::Sending { confirm, result } => {
+                    let sent = ready!(Pin::new(confirm).poll(cx));
+                    let result = result.take().unwrap_or_else(|| Err(polled_again()));
+                    return Poll::Ready(match this.request {
+                        Some(request) => request.answered(sent, result),
+                        None => result,
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Request {
+    /// Publishes what answers this result, if anybody waits, and returns what has become of the result by that.
+    fn answer(&self, result: Result<Reply>) -> (Option<Completion>, Result<Reply>) {
+        if let Err(error) = &result
+            && self.comes_again(error)
+        {
+            return (None, result);
+        }
+        let answer = self.out.convention.answer(&self.call, result.as_ref());
+        let (answer, result) = match answer {
+            Ok(answer) => (answer, result),
+            // A reply that cannot be written is a failure like another, and whoever waits is told so.
+            Err(error) => {
+                let told = self.out.convention.answer(&self.call, Err(&error));
+                (told.unwrap_or_default(), Err(error))
+            }
+        };
+        let confirm = answer.map(|answer| self.out.publisher.publish(answer));
+        (confirm, result)
+    }
+
+    /// Whether the request will be handled once more while its caller waits.
+    fn comes_again(&self, error: &Error) -> bool {
+        if error.settlement().is_some() {
+            return true;
+        }
+        match error.outcome() {
+            Outcome::Requeue => true,
+            Outcome::Defer(wait) => {
+                let left = self.call.deadline.remaining();
+                left.is_none_or(|left| wait < left)
+            }
+            _ => false,
+        }
+    }
+
+    /// The answer is out, or it could not be sent.
+    fn answered(&self, sent: Result<()>, result: Result<Reply>) -> Result<Reply> {
+        match sent {
+            Err(cause) if !is_gone(&cause) => Err(self.unsent(cause, result.err().as_ref())),
+            Ok(()) | Err(_) => result.map_err(|error| {
+                self.log(&error, "a request failed; whoever asked has been told");
+                error.with_settlement(Settlement::Ack)
+            }),
+        }
+    }
+
+    fn unsent(&self, cause: Error, error: Option<&Error>) -> Error {
+        if let Some(error) = error {
+            self.log(error, "a request failed, and its answer could not be sent");
+        }
+        let context = format!(
+            "cannot send the answer to a request of queue `{}`, so the request comes again: check that the broker takes \
+             messages",
+            self.out.queue
+        );
+        Error::new(cause.kind(), context)
+            .with_outcome(Outcome::Requeue)
+            .with_source(cause)
+    }
+
+    fn log(&self, error: &Error, what: &'static str) {
+        let properties = &self.call.envelope.properties;
+        warn!(
+            queue = &*self.out.queue,
+            exchange = &*self.call.address.exchange,
+            correlation_id = properties.correlation_id().map(AsRef::as_ref),
+            error.type = error.kind().as_str(),
+            error = error.chain(),
+            "{what}"
+        );
+    }
+}
+
+/// Whether nobody is there any more to receive the answer: a caller that gives up takes its reply address away.
+fn is_gone(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unroutable | ErrorKind::NotFound)
+}
+
+fn polled_again() -> Error {
+    Error::new(ErrorKind::Closed, "polled after it had ended")
+}
+
+impl fmt::Debug for Out {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Out")
+            .field("queue", &self.queue)
+            .field("convention", &self.convention)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Debug for Answering<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answering")
+            .field("waits", &self.request.is_some())
+            .finish_non_exhaustive()
+    }
+}
