@@ -2,3 +2,5 @@
 //!
 //! One process serves the exchanges of one virtual host or of several. What a request passes through is the server's
 //! stack; here is what surrounds it: which handlers there are, what the file asks for, what operators see.
+
+pub mod config;
