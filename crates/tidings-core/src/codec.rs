@@ -35,7 +35,9 @@ impl Format {
     /// [`ErrorKind::Invalid`] if the value cannot be written in this format; `out` is then unspecified.
     pub fn encode<T: Serialize + ?Sized>(self, value: &T, out: &mut Vec<u8>) -> Result<()> {
         let written = match self {
-            Self::Json => value.serialize(&mut serde_json::Serializer::new(out)),
+            Self::Json => {
+                value.serialize(&mut serde_json::Serializer::with_formatter(out, Compact))
+            }
             Self::PythonJson => {
                 value.serialize(&mut serde_json::Serializer::with_formatter(out, Python))
             }
@@ -137,6 +139,41 @@ impl Visitor<'_> for Named<'_> {
     }
 }
 
+/// The usual spelling of JSON, with the exponents of floats as deployed programs write them: `1e16`, not `1e+16`.
+#[derive(Clone, Copy, Debug)]
+struct Compact;
+
+impl Formatter for Compact {
+    fn write_f64<W: ?Sized + io::Write>(&mut self, out: &mut W, value: f64) -> io::Result<()> {
+        let mut buffer = [0; 40];
+        let float = shortest(&mut buffer, |out| CompactFormatter.write_f64(out, value))?;
+        write_without_plus(out, float)
+    }
+
+    fn write_f32<W: ?Sized + io::Write>(&mut self, out: &mut W, value: f32) -> io::Result<()> {
+        let mut buffer = [0; 40];
+        let float = shortest(&mut buffer, |out| CompactFormatter.write_f32(out, value))?;
+        write_without_plus(out, float)
+    }
+}
+
+fn write_without_plus<W: ?Sized + io::Write>(out: &mut W, float: &str) -> io::Result<()> {
+    let (digits, exponent) = float.split_once('+').unwrap_or((float, ""));
+    out.write_all(digits.as_bytes())?;
+    out.write_all(exponent.as_bytes())
+}
+
+/// The text that `write` writes, which is no longer than any float.
+fn shortest(
+    buffer: &mut [u8; 40],
+    write: impl FnOnce(&mut &mut [u8]) -> io::Result<()>,
+) -> io::Result<&str> {
+    let mut rest = &mut buffer[..];
+    write(&mut rest)?;
+    let unused = rest.len();
+    str::from_utf8(&buffer[..buffer.len() - unused]).map_err(io::Error::other)
+}
+
 /// Python's spelling of JSON.
 #[derive(Clone, Copy, Debug)]
 struct Python;
@@ -190,11 +227,11 @@ impl Formatter for Python {
     }
 
     fn write_f64<W: ?Sized + io::Write>(&mut self, out: &mut W, value: f64) -> io::Result<()> {
-        write_float(out, |shortest| CompactFormatter.write_f64(shortest, value))
+        write_float(out, |out| CompactFormatter.write_f64(out, value))
     }
 
     fn write_f32<W: ?Sized + io::Write>(&mut self, out: &mut W, value: f32) -> io::Result<()> {
-        write_float(out, |shortest| CompactFormatter.write_f32(shortest, value))
+        write_float(out, |out| CompactFormatter.write_f32(out, value))
     }
 }
 
@@ -209,17 +246,14 @@ fn write_beyond_ascii<W: ?Sized + io::Write>(out: &mut W, c: char) -> io::Result
 /// Python's `repr` of a float: the shortest digits that read back equal, in scientific notation below
 /// 1e-4 and from 1e16 on. Source: CPython `float_repr_style` "short", format code `r`.
 ///
-/// The digits are those that `shortest` writes, not those of `{:e}`: where two are equally short and equally
+/// The digits are those that `write` writes, not those of `{:e}`: where two are equally short and equally
 /// near, Python and `serde_json` take the even one and the standard library the greater one.
 fn write_float<W: ?Sized + io::Write>(
     out: &mut W,
-    shortest: impl FnOnce(&mut &mut [u8]) -> io::Result<()>,
+    write: impl FnOnce(&mut &mut [u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut buffer = [0; 40];
-    let mut rest = &mut buffer[..];
-    shortest(&mut rest)?;
-    let unused = rest.len();
-    let text = str::from_utf8(&buffer[..buffer.len() - unused]).map_err(io::Error::other)?;
+    let text = shortest(&mut buffer, write)?;
 
     if let Some((digits, exponent)) = text.split_once('e') {
         let exponent = exponent.parse().map_err(io::Error::other)?;
@@ -269,6 +303,15 @@ mod tests {
         check(&-0.0, "-0.0");
         check(&1.5e300, "1.5e+300");
         check(&(0.1 + 0.2), "0.30000000000000004");
+    }
+
+    #[test]
+    fn spells_floats_without_a_plus_elsewhere() {
+        let floats = [1.0, 1e15, 1e16, -1.5e300, 1e-7, 0.1 + 0.2];
+        let mut out = Vec::new();
+        Format::Json.encode(&(floats, 1e20_f32), &mut out).unwrap();
+        let expected = "[[1.0,1000000000000000.0,1e16,-1.5e300,1e-7,0.30000000000000004],1e20]";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]

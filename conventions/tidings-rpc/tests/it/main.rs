@@ -1,1 +1,17 @@
-//! The convention from outside: what it declares, writes and answers.
+//! The convention through its public API: what it declares, writes, reads and answers, byte for byte where the wire
+//! gives bytes, and what it does with everything that it could be sent.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "clippy knows test functions, not what they call"
+)]
+
+mod answers;
+mod keys;
+mod opening;
+mod properties;
+mod redaction;
+mod requests;
+mod sealing;
+mod topology;
