@@ -32,6 +32,16 @@ struct Graph {
 #[derive(Debug, Deserialize)]
 struct Licences {
     allow: BTreeSet<String>,
+    #[serde(default)]
+    exceptions: Vec<Exception>,
+}
+
+/// Licences that one crate alone may have.
+#[derive(Debug, Deserialize)]
+struct Exception {
+    #[serde(rename = "crate")]
+    name: String,
+    allow: BTreeSet<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -50,6 +60,15 @@ struct Ban {
 #[serde(rename_all = "kebab-case")]
 struct Sources {
     allow_registry: Vec<String>,
+}
+
+impl Licences {
+    /// What the crate with this name may have.
+    fn of(&self, name: &str) -> BTreeSet<String> {
+        let own = self.exceptions.iter().filter(|one| one.name == name);
+        let own = own.flat_map(|one| &one.allow);
+        self.allow.iter().chain(own).cloned().collect()
+    }
 }
 
 /// Checks the dependencies; `false` if one breaks a rule.
@@ -102,7 +121,8 @@ fn check(packages: &[Package], rules: &Rules) -> Vec<String> {
 
 fn check_package(package: &Package, rules: &Rules) -> Vec<String> {
     let mut wrong = Vec::new();
-    if let Err(why) = check_licence(package.license.as_deref(), &rules.licenses.allow) {
+    let allow = rules.licenses.of(&package.name);
+    if let Err(why) = check_licence(package.license.as_deref(), &allow) {
         wrong.push(why);
     }
     if let Some(source) = package.source.as_ref().map(ToString::to_string) {
@@ -187,6 +207,22 @@ mod tests {
         check("GPL-3.0-only", false);
         check("Apache-2.0 WITH LLVM-exception", false);
         check("our own terms", false);
+    }
+
+    #[test]
+    fn an_exception_is_for_one_package() {
+        let licences = Licences {
+            allow: allow(),
+            exceptions: vec![Exception {
+                name: "fernet".to_owned(),
+                allow: ["MPL-2.0".to_owned()].into(),
+            }],
+        };
+        for (name, allowed) in [("fernet", true), ("other", false)] {
+            let found = check_licence(Some("MPL-2.0"), &licences.of(name));
+            assert_eq!(found.is_ok(), allowed, "{name}");
+        }
+        assert!(check_licence(Some("MIT"), &licences.of("fernet")).is_ok());
     }
 
     #[test]
