@@ -74,4 +74,4 @@ pub use crate::{
     reply::Reply,
 };
 
-pub use tidings_macros::{Command, Event, Request};
+pub use tidings_macros::{Command, Event, Request, handler};

@@ -6,8 +6,8 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{
-    Error, FnArg, GenericParam, ItemFn, Path, Result, ReturnType, Signature, Type,
-    ext::IdentExt as _, meta, parse::Parser as _, spanned::Spanned as _,
+    Error, FnArg, ItemFn, Path, Result, Signature, Type, ext::IdentExt as _, meta,
+    parse::Parser as _, spanned::Spanned as _,
 };
 
 use crate::{attributes::once, contract};
@@ -15,15 +15,14 @@ use crate::{attributes::once, contract};
 /// Eight extractors and the request.
 const MOST: usize = 9;
 
-/// Expands the attribute; a function that is refused stays, so that its callers are not reported as well.
+/// Expands the attribute. A function that is refused stays, so that whoever calls it is not reported as well.
 pub(crate) fn expand(said: TokenStream, item: TokenStream) -> TokenStream {
-    let expanded = settings(said).and_then(|krate| {
-        let function: ItemFn =
-            syn::parse2(item.clone()).map_err(|error| not_a_function(&item, error))?;
+    let registered = settings(said).and_then(|krate| {
+        let function = syn::parse2(item.clone()).map_err(|error| not_a_function(&item, error))?;
         registration(&function, &contract::krate(krate))
     });
-    let beside = expanded.unwrap_or_else(|error| error.to_compile_error());
-    quote!(#item #beside)
+    let registered = registered.unwrap_or_else(|error| error.to_compile_error());
+    quote!(#item #registered)
 }
 
 fn settings(said: TokenStream) -> Result<Option<Path>> {
@@ -32,44 +31,118 @@ fn settings(said: TokenStream) -> Result<Option<Path>> {
         if meta.path.is_ident("crate") {
             return once(&mut krate, &meta, |meta| meta.value()?.parse());
         }
-        let path = meta.path.get_ident().map(ToString::to_string);
-        Err(meta.error(match path.as_deref() {
-            Some("exchange" | "lock" | "response" | "reply") => {
-                "this belongs to the request: say it in its `#[request(…)]`"
+        let name = meta.path.get_ident().map(ToString::to_string);
+        Err(meta.error(match name.as_deref() {
+            Some("exchange" | "response" | "reply" | "lock" | "lax" | "secrets" | "remembered") => {
+                "this is part of the contract: say it in the `#[request(…)]` of the request"
             }
-            _ => "unknown setting: `#[handler]` has none but `crate = …`",
+            _ => "unknown setting: a handler has none but `crate = …`",
         }))
     });
     parser.parse2(said)?;
     Ok(krate)
 }
 
-/// A syntax error inside a function is the compiler's to report; anything else is no function.
+/// What is wrong with the text of a function the compiler says better; anything else is no function.
 fn not_a_function(item: &TokenStream, error: Error) -> Error {
-    if item.clone().into_iter().any(|token| token.to_string() == "fn") {
+    let mut tokens = item.clone().into_iter();
+    if tokens.any(|token| token.to_string() == "fn") {
         return error;
     }
     let message = "`#[handler]` belongs above an `async fn` whose last argument is a request";
     Error::new(Span::call_site(), message)
 }
 
-/// The code that puts the handler into the list of the program.
+/// The code that adds the function to the handlers of the program.
 fn registration(function: &ItemFn, krate: &TokenStream) -> Result<TokenStream> {
     let signature = &function.sig;
+    refuse_what_cannot_be_called(signature)?;
     let arguments = arguments(signature)?;
-    let (name, registry) = (&signature.ident, quote!(#krate::registry));
-    let Some((request, extractors)) = arguments.split_last() else {
+    let Some(request) = arguments.last() else {
         return Err(without_request(signature));
     };
     let cfgs = function.attrs.iter().filter(|it| it.path().is_ident("cfg"));
-    let path = name.unraw().to_string();
-    let returned = returned(signature);
+    let (name, path) = (&signature.ident, signature.ident.unraw().to_string());
+    let registry = quote!(#krate::registry);
+    let info = quote_spanned!(request.span()=> #registry::RequestInfo::of::<#request>());
+    let handler =
+        quote_spanned!(name.span()=> #registry::Any::of_request::<_, (#(#arguments,)*)>(#name));
     Ok(quote! {
         #(#cfgs)*
-        const _: () = {
-            #registry::inventory::submit! {
-                #registry::Registration::new()
-            }
-        };
+        #registry::inventory::submit! {
+            #registry::Registration::new(
+                #info,
+                || #handler,
+                ::core::concat!(::core::module_path!(), "::", #path),
+                ::core::concat!(::core::file!(), ":", ::core::line!()),
+            )
+        }
     })
+}
+
+fn refuse_what_cannot_be_called(signature: &Signature) -> Result<()> {
+    let refused = |what: &dyn ToTokens, message: &str| Err(Error::new_spanned(what, message));
+    if !signature.generics.params.is_empty() {
+        let message = "a handler is registered once, for one request: it cannot be generic; write a handler for each type \
+                       that calls this function";
+        return refused(&signature.generics, message);
+    }
+    if signature.asyncness.is_none() {
+        let message = "a handler is an `async fn`, because it shares its thread with others: write `async fn`, and put \
+                       work that blocks into `tokio::task::spawn_blocking`";
+        return refused(&signature.fn_token, message);
+    }
+    if let Some(unsafety) = &signature.unsafety {
+        return refused(
+            unsafety,
+            "a handler is called by a runtime, which can prove nothing: it cannot be `unsafe`",
+        );
+    }
+    if let Some(abi) = &signature.abi {
+        return refused(
+            abi,
+            "a handler is called by Rust code only: leave the ABI out",
+        );
+    }
+    Ok(())
+}
+
+/// The types of the arguments.
+fn arguments(signature: &Signature) -> Result<Vec<&Type>> {
+    if signature.inputs.len() > MOST {
+        let message = format!(
+            "a handler has at most {MOST} arguments: put what belongs together into one type that implements `FromCall`, \
+             or into one state"
+        );
+        return Err(Error::new_spanned(&signature.inputs, message));
+    }
+    signature.inputs.iter().map(argument).collect()
+}
+
+fn argument(argument: &FnArg) -> Result<&Type> {
+    let FnArg::Typed(argument) = argument else {
+        let message = "a handler is a function, not a method: there is nobody whose `self` it could be; ask for `State<T>`";
+        return Err(Error::new_spanned(argument, message));
+    };
+    match &*argument.ty {
+        Type::Reference(reference) => {
+            let owned = reference.elem.to_token_stream();
+            let message = format!(
+                "a handler owns its arguments, because it outlives the delivery: take `{owned}`"
+            );
+            Err(Error::new_spanned(reference, message))
+        }
+        Type::ImplTrait(anything) => {
+            let message =
+                "a handler is registered once, for one request: name the type of this argument";
+            Err(Error::new_spanned(anything, message))
+        }
+        named => Ok(named),
+    }
+}
+
+fn without_request(signature: &Signature) -> Error {
+    let message =
+        "a handler needs a request: it is the last argument, and says which exchange this handles";
+    Error::new_spanned(&signature.ident, message)
 }

@@ -33,8 +33,9 @@
 //!
 //! | to | see |
 //! |---|---|
-//! | write a message | [`Event`](macro@Event), [`Command`](macro@Command), [`Contract`] |
+//! | write a message | [`Event`](macro@Event), [`Command`](macro@Command), [`Request`](macro@Request), [`Contract`] |
 //! | write a handler | [`Router`], [`Subscriber`], [`State`], [`Metadata`], [`HandlerError`] |
+//! | let handlers register themselves | [`handler`](macro@handler), [`handlers_from`] |
 //! | say how failures are treated | [`RetryPolicy`], [`Outcome`], [`redrive`] |
 //! | run handlers | [`Server`], [`server::ServerBuilder`], [`Running`], [`Health`] |
 //! | publish | [`Client`], [`fallback`] |
@@ -65,13 +66,13 @@ pub use tidings_client::{Client, Publishing, fallback};
 #[doc(inline)]
 pub use tidings_core::{
     Address, AnyMessage, Call, Command, Contract, Deadline, Envelope, Error, ErrorKind, Event,
-    HandlerError, Headers, Kind, Metadata, Outcome, Reply, Result, Settlement, call::Origin, clock,
-    contract, handler_error::ResultExt, headers, metric, retry_policy::RetryPolicy, schema, tasks,
-    topology,
+    HandlerError, Headers, Kind, Metadata, Outcome, Reply, Request, Result, Settlement,
+    call::Origin, clock, contract, handler, handler_error::ResultExt, headers, metric,
+    retry_policy::RetryPolicy, schema, tasks, topology,
 };
 // The traits; the derives of the same names are above.
 #[doc(inline)]
-pub use tidings_core::contract::{Command, Event};
+pub use tidings_core::contract::{Command, Event, Request};
 #[cfg(feature = "domain")]
 #[doc(inline)]
 pub use tidings_domain::{self as domain, Domain};
@@ -84,7 +85,9 @@ pub use tidings_layers as layers;
 #[doc(inline)]
 pub use tidings_rabbitmq as rabbitmq;
 #[doc(inline)]
-pub use tidings_router::{FromState, OrderKey, Router, State, States, Subscriber, registry};
+pub use tidings_router::{
+    FromState, OrderKey, Router, State, States, Subscriber, handlers_from, registry,
+};
 #[doc(inline)]
 pub use tidings_server::{self as server, Health, Running, Server, redrive};
 

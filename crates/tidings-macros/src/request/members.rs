@@ -154,12 +154,12 @@ struct Said {
 impl Said {
     fn of(attributes: &[Attribute]) -> Self {
         let mut said = Self::default();
-        for found in attributes
-            .iter()
-            .filter(|found| found.path().is_ident("serde"))
-        {
-            // What it does not understand ends it, and serde's own derive says why.
-            let _: Result<()> = found.parse_nested_meta(|meta| said.note(&meta));
+        let is_serdes = |found: &&Attribute| found.path().is_ident("serde");
+        for found in attributes.iter().filter(is_serdes) {
+            // What is not understood here is not understood by serde either, whose derive says why.
+            if found.parse_nested_meta(|meta| said.note(&meta)).is_err() {
+                break;
+            }
         }
         said
     }

@@ -12,10 +12,16 @@ use crate::{AnyHandler, States};
 
 #[doc(hidden)]
 pub use inventory;
+#[doc(inline)]
+pub use tidings_core::handler;
 
 pub use self::{registered::Registered, request_info::RequestInfo};
 #[doc(inline)]
-pub use crate::{register_handler, register_package};
+pub use crate::{handlers_from, register_handler, register_package};
+
+/// A handler that finds its state by type. Named by what `#[handler]` writes.
+#[doc(hidden)]
+pub type Any = AnyHandler<States>;
 
 /// One handler that registered itself.
 #[derive(Clone, Copy, Debug)]
@@ -137,12 +143,27 @@ macro_rules! register_handler {
 #[macro_export]
 macro_rules! register_package {
     ($package:ident) => {
-        use $package as _;
+        use ::$package as _;
         $crate::registry::inventory::submit! {
             $crate::registry::Package::new(
                 ::core::stringify!($package),
                 ::core::concat!(::core::file!(), ":", ::core::line!()),
             )
         }
+    };
+}
+
+/// Serves the handlers of these crates: names them, so that the linker keeps them, and expects each to have some.
+///
+/// Written beside `main`, outside of functions. A crate is named as in paths, with underscores; a crate without any
+/// handler is in [`Registered::idle_packages`](crate::registry::Registered::idle_packages).
+///
+/// ```ignore
+/// tidings::handlers_from!(site_handlers, database_handlers);
+/// ```
+#[macro_export]
+macro_rules! handlers_from {
+    ($($package:ident),+ $(,)?) => {
+        $($crate::register_package!($package);)+
     };
 }
