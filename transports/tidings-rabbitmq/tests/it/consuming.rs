@@ -1,8 +1,6 @@
 //! Subscriptions on a real broker: what they survive, what they report, and that no ack hits the wrong message.
 
-use std::{
-    collections::BTreeSet, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration,
-};
+use std::{collections::BTreeSet, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use lapin::{
@@ -11,9 +9,9 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use tidings_core::{
-    Address, Call, Deadline, Delivery, Envelope, ErrorKind, Settlement,
+    Deadline, Delivery, ErrorKind, Settlement,
     topology::{Queue, Topology, arguments},
-    transport::{Inbox, Subscriber, Subscription, Transport},
+    transport::{Subscriber, Subscription, Transport},
 };
 use tidings_rabbitmq::RabbitMq;
 use tidings_testkit::proxy::Proxy;
@@ -22,14 +20,14 @@ use tokio::time::{interval, timeout};
 use crate::bed::{Bed, bed};
 
 /// Longer than anything here takes on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-async fn open(bed: &Bed) -> RabbitMq {
+pub(crate) async fn open(bed: &Bed) -> RabbitMq {
     RabbitMq::from_url(&bed.url()).await.unwrap()
 }
 
 /// A transport whose connections can be broken.
-async fn open_behind_a_proxy(bed: &Bed) -> (Proxy, RabbitMq) {
+pub(crate) async fn open_behind_a_proxy(bed: &Bed) -> (Proxy, RabbitMq) {
     let proxy = Proxy::start(bed.host.address()).await.unwrap();
     let url = bed.host.url_through(proxy.address());
     let transport = RabbitMq::from_url(&url).await.unwrap();
@@ -37,7 +35,7 @@ async fn open_behind_a_proxy(bed: &Bed) -> (Proxy, RabbitMq) {
 }
 
 /// A durable queue that this transport does not know.
-async fn declare(channel: &Channel, queue: &str) {
+pub(crate) async fn declare(channel: &Channel, queue: &str) {
     let options = QueueDeclareOptions::durable();
     let declared = channel.queue_declare(queue.into(), options, FieldTable::default());
     declared.await.unwrap();
@@ -82,14 +80,14 @@ async fn wait_for(channel: &Channel, queue: &str, expected: (u32, u32)) {
     }
 }
 
-async fn next(subscriber: &mut Box<dyn Subscriber>) -> Delivery {
+pub(crate) async fn next(subscriber: &mut Box<dyn Subscriber>) -> Delivery {
     let next = timeout(LIMIT, subscriber.next()).await;
     next.expect("a delivery in time")
         .expect("the subscription is open")
         .unwrap()
 }
 
-fn number(delivery: &Delivery) -> u32 {
+pub(crate) fn number(delivery: &Delivery) -> u32 {
     u32::from_be_bytes(
         delivery.call().envelope.payload.bytes[..]
             .try_into()
@@ -97,7 +95,7 @@ fn number(delivery: &Delivery) -> u32 {
     )
 }
 
-async fn ack(delivery: Delivery) {
+pub(crate) async fn ack(delivery: Delivery) {
     delivery.settle(Settlement::Ack).await.unwrap();
 }
 
@@ -424,88 +422,4 @@ async fn a_stream_goes_on_where_it_was_left_and_keeps_what_is_given_back() {
     }
     assert!(held.unwrap().settle(Settlement::Ack).await.is_err());
     transport.close(Deadline::after(LIMIT)).await.unwrap();
-}
-
-/// Sends back what is in the requests, to where they want it.
-async fn reply(transport: &RabbitMq, requests: &mut Box<dyn Subscriber>) {
-    let request = next(requests).await;
-    let to = request.call().envelope.properties.reply_to().unwrap();
-    let mut reply = Call::new(
-        Address::queue(Arc::clone(to)),
-        request.call().envelope.clone(),
-    );
-    reply.envelope.properties.fields_mut().reply_to = None;
-    let publisher = transport.publisher().await.unwrap();
-    // For the broker, a direct reply is routed to no queue.
-    publisher.publish(reply.unroutable_is_fine()).await.unwrap();
-    ack(request).await;
-}
-
-fn request(inbox: &Inbox, number: u32) -> Call {
-    let mut envelope = Envelope::new(number.to_be_bytes().to_vec());
-    let fields = envelope.properties.fields_mut();
-    fields.reply_to = Some(Arc::clone(&inbox.reply_to));
-    Call::new(Address::queue("requests"), envelope)
-}
-
-#[tokio::test]
-async fn an_inbox_gets_the_replies_without_a_queue_of_its_own() {
-    let Some(bed) = bed().await else { return };
-    let channel = bed.channel().await;
-    declare(&channel, "requests").await;
-    let transport = open(&bed).await;
-    let mut requests = transport
-        .subscribe(Subscription::to("requests"))
-        .await
-        .unwrap();
-    let mut inbox = transport.inbox().await.unwrap();
-    for expected in 0..100 {
-        inbox
-            .publisher
-            .publish(request(&inbox, expected))
-            .await
-            .unwrap();
-        reply(&transport, &mut requests).await;
-        let reply = next(&mut inbox.replies).await;
-        assert_eq!(number(&reply), expected);
-        ack(reply).await;
-    }
-    transport.close(Deadline::after(LIMIT)).await.unwrap();
-    assert!(inbox.replies.next().await.unwrap().is_err());
-    assert!(inbox.replies.next().await.is_none());
-}
-
-#[tokio::test]
-async fn an_inbox_ends_with_its_connection() {
-    let Some(bed) = bed().await else { return };
-    let channel = bed.channel().await;
-    declare(&channel, "requests").await;
-    let (proxy, transport) = open_behind_a_proxy(&bed).await;
-    let mut inbox = transport.inbox().await.unwrap();
-    proxy.reset().await;
-    let error = timeout(LIMIT, inbox.replies.next())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-    assert!(inbox.replies.next().await.is_none());
-    let late = inbox
-        .publisher
-        .publish(request(&inbox, 1))
-        .await
-        .unwrap_err();
-    assert!(late.to_string().contains("inbox"), "{late}");
-    let mut requests = transport
-        .subscribe(Subscription::to("requests"))
-        .await
-        .unwrap();
-    let mut another = transport.inbox().await.unwrap();
-    another
-        .publisher
-        .publish(request(&another, 2))
-        .await
-        .unwrap();
-    reply(&transport, &mut requests).await;
-    assert_eq!(number(&next(&mut another.replies).await), 2);
 }

@@ -11,6 +11,7 @@ mod declaring_again;
 mod declaring_differences;
 mod declaring_looking;
 mod front;
+mod inboxes;
 mod publishing;
 mod publishing_faults;
 mod refusals;

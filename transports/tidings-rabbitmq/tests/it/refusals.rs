@@ -39,7 +39,7 @@ async fn nobody() -> u16 {
 }
 
 /// A user that this test has for itself; `permissions` is what it may do in the virtual host, if it may enter at all.
-async fn user(bed: &Bed, permissions: Option<&str>) -> String {
+pub(crate) async fn user(bed: &Bed, permissions: Option<&str>) -> String {
     let name = format!("{}-user", bed.host.name());
     let body = format!(r#"{{"password": "{SECRET}", "tags": ""}}"#);
     bed.host.put(&format!("/api/users/{name}"), &body).await;
@@ -51,7 +51,7 @@ async fn user(bed: &Bed, permissions: Option<&str>) -> String {
     name
 }
 
-async fn remove(bed: &Bed, user: &str) {
+pub(crate) async fn remove(bed: &Bed, user: &str) {
     bed.host.delete(&format!("/api/users/{user}")).await;
 }
 

@@ -9,7 +9,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
+use lapin::{
+    options::{QueueDeclareOptions, QueueDeleteOptions},
+    types::ShortString,
+};
 use tidings_core::{Error, ErrorKind, Result, topology::Exchange, transport::Inbox};
 use tokio::time::timeout;
 
@@ -63,8 +66,8 @@ impl ReplyQueues {
                 let entry = open.add(&name, generation);
                 let replies = line.serve(&name, &reactor, |channel, _| async move {
                     // The queue is not deleted by itself before its connection ends, which may be in a year.
-                    let options = QueueDeleteOptions::default();
-                    channel.queue_delete(entry.name().into(), options).await?;
+                    let (name, options) = (entry.leave(), QueueDeleteOptions::default());
+                    channel.queue_delete(name, options).await?;
                     channel.close(200, "done".into()).await
                 });
                 Ok(Inbox {
@@ -99,8 +102,8 @@ impl ReplyQueues {
             .await
             .unwrap_or_else(|_| Err(silent(exchange)));
         match routed {
-            // Whatever it said: the queue is gone with its connection.
-            Err(_) if generation.is_over() => Err(gone(inbox)),
+            // Whatever the broker said: the queue is gone with its connection, or with its reader.
+            Err(_) if self.open.owner(inbox).is_none() => Err(gone(inbox)),
             routed => routed,
         }
     }
@@ -151,8 +154,9 @@ struct Entry {
 }
 
 impl Entry {
-    fn name(&self) -> &str {
-        &self.name
+    /// Takes it out, and tells what the queue is called.
+    fn leave(self) -> ShortString {
+        self.name.as_ref().into()
     }
 }
 
@@ -164,7 +168,7 @@ impl Drop for Entry {
 
 fn gone(inbox: &str) -> Error {
     let context = format!(
-        "no replies can be routed to `{inbox}`: it has ended with its connection, open another reply queue and ask again"
+        "no replies can be routed to `{inbox}`: it has ended with its connection or its reader, open another reply queue and ask again"
     );
     Error::new(ErrorKind::Unavailable, context)
 }
