@@ -1,0 +1,203 @@
+//! The table of those who wait for an answer, by correlation id.
+//!
+//! An entry belongs to whoever waits: it leaves with the answer, with the one who waits, or with the address that
+//! answers come to. Nothing else takes it out, so nothing can be forgotten in here.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use tidings_core::Payload;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::observed::Observed;
+
+/// How many may wait at a time. Whoever comes then is refused at once.
+const LIMIT: usize = 65_536;
+
+/// Everybody who waits for an answer to one address.
+#[derive(Debug)]
+pub(super) struct Pending {
+    table: Mutex<Table>,
+    observed: Arc<Observed>,
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    waiting: HashMap<Uuid, oneshot::Sender<Payload>>,
+    /// Why no answer can come any more.
+    ended: Option<Arc<str>>,
+}
+
+/// Why nobody else may wait.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Too many wait already.
+    Full(usize),
+    /// No answer can come any more.
+    Ended,
+}
+
+impl Pending {
+    pub(super) fn new(observed: Arc<Observed>) -> Arc<Self> {
+        Self::with_limit(observed, LIMIT)
+    }
+
+    fn with_limit(observed: Arc<Observed>, limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            table: Mutex::default(),
+            observed,
+            limit,
+        })
+    }
+
+    /// Waits for the answer with a new correlation id.
+    pub(super) fn enter(self: &Arc<Self>) -> Result<Waiting, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        let id = Uuid::new_v4();
+        let mut table = self.table();
+        if table.ended.is_some() {
+            return Err(Refusal::Ended);
+        }
+        if table.waiting.len() >= self.limit {
+            return Err(Refusal::Full(self.limit));
+        }
+        table.waiting.insert(id, answer);
+        drop(table);
+        self.observed.pending.increment(1);
+        Ok(Waiting {
+            pending: Arc::clone(self),
+            id,
+            answered,
+        })
+    }
+
+    /// Hands an answer to whoever waits for it; whether somebody does.
+    pub(super) fn answer(&self, id: Option<&str>, answer: Payload) -> bool {
+        let id = id.and_then(|id| Uuid::try_parse(id).ok());
+        let waiting = id.and_then(|id| self.table().waiting.remove(&id));
+        waiting.is_some_and(|waiting| waiting.send(answer).is_ok())
+    }
+
+    /// Sends everybody away who waits. The first reason counts.
+    pub(super) fn end(&self, reason: &str) {
+        let mut table = self.table();
+        table.ended.get_or_insert_with(|| reason.into());
+        let waiting = std::mem::take(&mut table.waiting);
+        drop(table);
+        // Outside of the lock: this wakes them.
+        drop(waiting);
+    }
+
+    /// Why no answer can come any more.
+    pub(super) fn ended(&self) -> Option<Arc<str>> {
+        self.table().ended.clone()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table().waiting.len()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One who waits: resolves to the answer, or to `None` once none can come. Dropping it leaves nothing behind.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pending: Arc<Pending>,
+    id: Uuid,
+    answered: oneshot::Receiver<Payload>,
+}
+
+impl Waiting {
+    /// What ties the answer to the request.
+    pub(super) fn correlation_id(&self) -> Arc<str> {
+        let mut text = Uuid::encode_buffer();
+        Arc::from(&*self.id.hyphenated().encode_lower(&mut text))
+    }
+}
+
+impl Future for Waiting {
+    type Output = Option<Payload>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.answered).poll(cx).map(Result::ok)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.pending.observed.pending.decrement(1);
+        self.pending.table().waiting.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(limit: usize) -> Arc<Pending> {
+        Pending::with_limit(Arc::new(Observed::new()), limit)
+    }
+
+    fn payload(text: &'static str) -> Payload {
+        Payload::new(text)
+    }
+
+    #[tokio::test]
+    async fn an_answer_finds_the_one_who_waits_and_only_once() {
+        let pending = table(10);
+        let (one, other) = (pending.enter().unwrap(), pending.enter().unwrap());
+        let (one_id, other_id) = (one.correlation_id(), other.correlation_id());
+        assert!(pending.answer(Some(&other_id), payload("other")));
+        assert!(pending.answer(Some(&one_id), payload("one")));
+        assert!(!pending.answer(Some(&one_id), payload("again")));
+        assert_eq!(one.await, Some(payload("one")));
+        assert_eq!(other.await, Some(payload("other")));
+        assert_eq!(pending.len(), 0);
+    }
+
+    #[test]
+    fn an_answer_to_nobody_is_told() {
+        let pending = table(10);
+        let _waiting = pending.enter().unwrap();
+        let foreign = Uuid::new_v4().to_string();
+        for id in [None, Some(""), Some("not an id"), Some(&*foreign)] {
+            assert!(!pending.answer(id, payload("x")), "{id:?}");
+        }
+        assert_eq!(pending.len(), 1);
+    }
+
+    #[test]
+    fn whoever_leaves_leaves_nothing_behind() {
+        let pending = table(1);
+        for _ in 0..1_000 {
+            let waiting = pending.enter().unwrap();
+            assert_eq!(pending.enter().unwrap_err(), Refusal::Full(1));
+            drop(waiting);
+        }
+        assert_eq!(pending.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_end_sends_everybody_away_and_lets_nobody_in() {
+        let pending = table(10);
+        let (one, other) = (pending.enter().unwrap(), pending.enter().unwrap());
+        let id = other.correlation_id();
+        assert!(pending.answer(Some(&id), payload("just in time")));
+        pending.end("first");
+        pending.end("second");
+        assert_eq!(one.await, None);
+        assert_eq!(other.await, Some(payload("just in time")));
+        assert_eq!(pending.enter().unwrap_err(), Refusal::Ended);
+        assert_eq!(pending.ended().as_deref(), Some("first"));
+    }
+}

@@ -1,0 +1,140 @@
+//! A transport that fails on command: it refuses to open an inbox, and ends the ones that it has opened.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use tidings_core::{
+    Deadline, Delivery, Error, ErrorKind,
+    error::Result,
+    topology::{Exchange, Topology},
+    transport::{
+        BoxFuture, Capabilities, Inbox, Publisher, QueueStatus, Subscriber, Subscription, Transport,
+    },
+};
+use tidings_embedded::Embedded;
+use tokio::sync::watch;
+
+/// The embedded broker, with inboxes that end on command.
+#[derive(Debug)]
+pub(super) struct Flaky {
+    inner: Embedded,
+    /// What is said to whoever wants an inbox.
+    refusal: Mutex<Option<ErrorKind>>,
+    cut: watch::Sender<u64>,
+    pub(super) opened: AtomicUsize,
+    pub(super) routed: AtomicUsize,
+}
+
+impl Flaky {
+    pub(super) fn new(inner: Embedded) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            refusal: Mutex::default(),
+            cut: watch::Sender::new(0),
+            opened: AtomicUsize::new(0),
+            routed: AtomicUsize::new(0),
+        })
+    }
+
+    /// Ends every inbox that is open.
+    pub(super) fn cut(&self) {
+        self.cut.send_modify(|cut| *cut += 1);
+    }
+
+    /// What becomes of the next inboxes.
+    pub(super) fn refuse(&self, kind: impl Into<Option<ErrorKind>>) {
+        *self.refusal.lock().unwrap() = kind.into();
+    }
+
+    fn refused(&self) -> Result<()> {
+        match *self.refusal.lock().unwrap() {
+            Some(kind) => Err(Error::new(kind, "refused on purpose")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Transport for Flaky {
+    fn scheme(&self) -> &'static str {
+        "flaky"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn declare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>> {
+        self.inner.declare(topology)
+    }
+
+    fn delete<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>> {
+        self.inner.delete(topology)
+    }
+
+    fn publisher(&self) -> BoxFuture<'_, Result<Arc<dyn Publisher>>> {
+        self.inner.publisher()
+    }
+
+    fn subscribe(&self, to: Subscription) -> BoxFuture<'_, Result<Box<dyn Subscriber>>> {
+        self.inner.subscribe(to)
+    }
+
+    fn reply_queue(&self) -> BoxFuture<'_, Result<Inbox>> {
+        Box::pin(async {
+            self.refused()?;
+            self.opened.fetch_add(1, Ordering::SeqCst);
+            let inbox = self.inner.reply_queue().await?;
+            let mut cut = self.cut.subscribe();
+            let until = Box::pin(async move {
+                drop(cut.changed().await);
+            });
+            let replies = Box::new(Cuttable {
+                inner: Some(inbox.replies),
+                until,
+            });
+            Ok(Inbox { replies, ..inbox })
+        })
+    }
+
+    fn route_replies<'a>(
+        &'a self,
+        inbox: &'a Arc<str>,
+        exchange: &'a Exchange,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.routed.fetch_add(1, Ordering::SeqCst);
+        self.inner.route_replies(inbox, exchange)
+    }
+
+    fn queues<'a>(&'a self, named: &'a [Arc<str>]) -> BoxFuture<'a, Result<Vec<QueueStatus>>> {
+        self.inner.queues(named)
+    }
+
+    fn close(&self, deadline: Deadline) -> BoxFuture<'_, Result<()>> {
+        self.inner.close(deadline)
+    }
+}
+
+/// Yields an error and then nothing once it was cut, as inboxes do.
+struct Cuttable {
+    inner: Option<Box<dyn Subscriber>>,
+    until: BoxFuture<'static, ()>,
+}
+
+impl Subscriber for Cuttable {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Delivery>>> {
+        let Some(inner) = &mut self.inner else {
+            return Poll::Ready(None);
+        };
+        if self.until.as_mut().poll(cx).is_ready() {
+            self.inner = None;
+            let error = Error::new(ErrorKind::Unavailable, "cut on purpose");
+            return Poll::Ready(Some(Err(error)));
+        }
+        inner.poll_next(cx)
+    }
+}
