@@ -3,7 +3,7 @@
 //! Name, socket and TLS are ours, one step after the other, so that the error says which of them failed; lapin gets
 //! a stream on which the broker can be spoken to.
 
-use std::{fmt::Display, io, pin::pin, sync::Mutex, time::Duration};
+use std::{fmt::Display, io, net, pin::pin, sync::Mutex, time::Duration};
 
 use async_compat::Compat;
 use futures_util::future::{Either, select};
@@ -40,7 +40,13 @@ pub(super) async fn dial(config: &RabbitMqConfig, role: impl Display) -> Result<
 }
 
 async fn attempt(config: &RabbitMqConfig, role: impl Display) -> Result<Connection> {
-    let stream = stream(&config.host, config.port, config.tls.as_ref(), "RabbitMQ").await?;
+    let at = format!("RabbitMQ at `{}`", config.at());
+    let tls = config.tls.as_ref();
+    let connector = tls.map(tls::connector).transpose()?;
+    let socket = connect(&config.host, config.port, &at).await?;
+    let (socket, handshaking) =
+        Handshaking::on(socket).map_err(|failed| unreachable(&at, &failed))?;
+    let stream = over(socket, connector.zip(tls), &config.host, &at).await?;
     let name = format!("{} ({role})", config.name);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     // lapin asks for a stream once: without its own recovery there is no second time.
@@ -65,7 +71,10 @@ async fn attempt(config: &RabbitMqConfig, role: impl Display) -> Result<Connecti
         },
     };
     match made {
-        Ok(connection) => Ok(connection),
+        Ok(connection) => {
+            handshaking.is_done();
+            Ok(connection)
+        }
         Err(failed) => Err(explain(&failed, config).await),
     }
 }
@@ -98,14 +107,52 @@ pub(crate) async fn stream(
     // The files are read first: no server can mend them.
     let connector = tls.map(tls::connector).transpose()?;
     let socket = connect(host, port, &at).await?;
+    over(socket, connector.zip(tls), host, &at).await
+}
+
+/// A stream over a socket, encrypted if there is something to encrypt with.
+async fn over(
+    socket: TcpStream,
+    tls: Option<(RustlsConnector, &TlsConfig)>,
+    host: &str,
+    at: &str,
+) -> Result<Stream> {
     // Frames are gathered before they are written, and what is left must not wait for the peer's acknowledgement.
     socket
         .set_nodelay(true)
-        .map_err(|failed| unreachable(&at, &failed))?;
+        .map_err(|failed| unreachable(at, &failed))?;
     let plain = AsyncTcpStream::Plain(Compat::new(socket));
-    match (connector, tls) {
-        (Some(connector), Some(tls)) => encrypt(plain, &connector, tls, host, &at).await,
-        _ => Ok(plain),
+    match tls {
+        Some((connector, tls)) => encrypt(plain, &connector, tls, host, at).await,
+        None => Ok(plain),
+    }
+}
+
+/// Another handle on the socket of a handshake.
+///
+/// lapin reads on a thread of its own, which a handshake that is given up does not end: without this, a broker that
+/// accepts connections and says nothing would be left with one more thread and socket by every attempt.
+struct Handshaking(Option<net::TcpStream>);
+
+impl Handshaking {
+    fn on(socket: TcpStream) -> io::Result<(TcpStream, Self)> {
+        let socket = socket.into_std()?;
+        let other = socket.try_clone()?;
+        Ok((TcpStream::from_std(socket)?, Self(Some(other))))
+    }
+
+    /// The socket belongs to a connection now.
+    fn is_done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Handshaking {
+    fn drop(&mut self) {
+        if let Some(socket) = self.0.take() {
+            // One that is not connected any more needs no end.
+            let _ended = socket.shutdown(net::Shutdown::Both).is_ok();
+        }
     }
 }
 

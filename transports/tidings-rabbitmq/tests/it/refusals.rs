@@ -8,7 +8,7 @@ use tidings_core::{
     transport::Transport,
 };
 use tidings_rabbitmq::RabbitMq;
-use tokio::net::TcpListener;
+use tokio::{io::AsyncReadExt, net::TcpListener, time::timeout};
 
 use crate::{
     bed::{Bed, bed, until},
@@ -91,6 +91,25 @@ async fn nobody_is_waited_for_as_long_as_wanted() {
     .await;
     // Pauses are drawn by lot, so the last attempt may be a good while before the end.
     assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+/// lapin's thread reads from the socket, and would as long as the other end keeps it.
+#[tokio::test]
+async fn a_handshake_that_is_given_up_leaves_no_socket_behind() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let accepting = async {
+        let (mut frozen, _) = listener.accept().await.unwrap();
+        let mut said = Vec::new();
+        frozen.read_to_end(&mut said).await.unwrap();
+        said
+    };
+    let url = format!("amqp://{at}?connection_timeout=300");
+    let opening = check(&url, ErrorKind::Unavailable, &["does not answer"]);
+    let both = async { tokio::join!(accepting, opening).0 };
+    let said = timeout(Duration::from_secs(30), both).await;
+    let said = said.expect("the socket is closed although nobody answers");
+    assert_eq!(said, b"AMQP\x00\x00\x09\x01");
 }
 
 #[tokio::test]
