@@ -11,6 +11,7 @@ mod identity;
 mod node;
 mod obtain;
 mod ports;
+mod postgres;
 mod process;
 mod rabbitmq;
 mod record;
@@ -41,8 +42,8 @@ use crate::{
     workspace::Workspace,
 };
 
-/// Every broker that some crate of the workspace can talk to.
-const ALL: &[Broker] = &[rabbitmq::RABBITMQ];
+/// Every broker that some crate of the workspace can talk to, and the database of the stores.
+const ALL: &[Broker] = &[rabbitmq::RABBITMQ, postgres::POSTGRES];
 
 /// Other versions of them, which are started only when they are asked for.
 const OTHERS: &[Broker] = &[root::RABBITMQ_4];
