@@ -76,6 +76,12 @@ impl Invalid {
     pub fn violations(&self) -> &[Violation] {
         &self.violations
     }
+
+    /// The broken rules, to keep.
+    #[must_use]
+    pub fn into_violations(self) -> Vec<Violation> {
+        self.violations
+    }
 }
 
 impl fmt::Display for Invalid {

@@ -3,3 +3,4 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what fails here is the test")]
 
 mod codec;
+mod rules;

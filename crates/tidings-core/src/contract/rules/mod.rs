@@ -5,9 +5,18 @@
 //! the JSON Schema of the type, to forgive what the contract forgives and to name everything else. This module
 //! deliberately validates nothing that serde and the type accept.
 
+mod json;
+mod number;
+mod plan;
+mod tree;
+mod walk;
+
+use std::{fmt, sync::OnceLock};
+
 use schemars::Schema;
 
-use super::{Contract, Invalid};
+use self::{json::Json, plan::Plan, walk::Walked};
+use super::{Contract, Invalid, Place, Violation};
 use crate::{
     codec::Format,
     error::{Error, ErrorKind, Result},
@@ -42,10 +51,10 @@ pub enum Rules {
 /// assert_eq!(SHAPE.decode::<Resize>(Format::Json, br#"{"width": 3}"#)?, Resize { width: 3 });
 /// # Ok::<(), tidings_core::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct Shape {
     schema: fn() -> Schema,
     rules: Rules,
+    plan: OnceLock<Plan>,
 }
 
 impl Shape {
@@ -54,7 +63,11 @@ impl Shape {
     /// The schema is made when a message first fails to fit.
     #[must_use]
     pub const fn new(schema: fn() -> Schema, rules: Rules) -> Self {
-        Self { schema, rules }
+        Self {
+            schema,
+            rules,
+            plan: OnceLock::new(),
+        }
     }
 
     /// What it forgives.
@@ -71,18 +84,100 @@ impl Shape {
 
     /// Decodes a message and checks its rules, so that one list says everything that is wrong with it.
     ///
+    /// The list names a thousand violations at most. What only the type itself can refuse (a constructor that
+    /// returns an error) is named once: serde stops there.
+    ///
     /// # Errors
     /// [`ErrorKind::Decode`] with the place if the bytes are not JSON, [`ErrorKind::Invalid`] with an [`Invalid`] as
     /// its source if they do not fit. No text quotes a value.
     pub fn decode<T: Contract>(&self, format: Format, body: &[u8]) -> Result<T> {
-        let message: T = format
-            .decode(body)
-            .map_err(|error| error.within(T::info()))?;
-        match message.validate() {
-            Ok(()) => Ok(message),
-            Err(invalid) => Err(refused::<T>(invalid)),
+        match format {
+            Format::Json | Format::PythonJson => {}
+        }
+        let broken = match serde_json::from_slice::<T>(body) {
+            Ok(message) => match message.validate() {
+                Ok(()) => return Ok(message),
+                Err(broken) => Some(broken),
+            },
+            Err(_) => None,
+        };
+        self.explain(body, broken)
+    }
+
+    /// The second, slow reading of a message that serde or the type has refused.
+    #[cold]
+    fn explain<T: Contract>(&self, body: &[u8], broken: Option<Invalid>) -> Result<T> {
+        let document = json::read(body, self.rules).map_err(|error| {
+            let json::Unreadable {
+                reason,
+                line,
+                column,
+            } = error;
+            let context =
+                format!("cannot decode the message: {reason} at line {line} column {column}");
+            Error::new(ErrorKind::Decode, context).within(T::info())
+        })?;
+        let plan = self.plan.get_or_init(|| Plan::new(&self.schema()));
+        let Walked {
+            document,
+            violations,
+            refused: firmly,
+        } = walk::walk(plan, self.rules, document);
+        let again = match broken {
+            Some(broken) => Err(broken),
+            None => made::<T>(document),
+        };
+        match again {
+            Ok(message) if self.rules == Rules::Lax && !firmly => Ok(message),
+            Ok(_) if firmly => Err(refused::<T>(Invalid::new(violations))),
+            Ok(_) => Err(refused::<T>(complete(violations, unlike_json()))),
+            Err(broken) => Err(refused::<T>(complete(violations, broken))),
         }
     }
+}
+
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shape")
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The message that the type makes of a document, or why it does not.
+fn made<T: Contract>(document: Json) -> Result<T, Invalid> {
+    let message = T::deserialize(document).map_err(|mismatch| {
+        let (location, reason) = mismatch.into_parts();
+        let message = format!("Value error, {reason}");
+        Invalid::new(vec![Violation::new(location, message, "value_error")])
+    })?;
+    message.validate()?;
+    Ok(message)
+}
+
+/// What the walk has named, and what the type refuses beyond that.
+fn complete(mut violations: Vec<Violation>, broken: Invalid) -> Invalid {
+    let walked = violations.len();
+    for violation in broken.into_violations() {
+        let named = violations[..walked]
+            .iter()
+            .any(|known| one_way(&known.location, &violation.location));
+        if !named {
+            violations.push(violation);
+        }
+    }
+    Invalid::new(violations)
+}
+
+/// Whether one of the two leads on from the other: a missing member is missed by the record it is missing in.
+fn one_way(a: &[Place], b: &[Place]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a == b)
+}
+
+/// What is left when a strict contract refuses a document in which every value fits.
+fn unlike_json() -> Invalid {
+    let message = "Value error, a member is there twice";
+    Invalid::new(vec![Violation::new(Vec::new(), message, "value_error")])
 }
 
 fn refused<T: Contract>(invalid: Invalid) -> Error {
