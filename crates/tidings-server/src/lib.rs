@@ -12,11 +12,15 @@ mod health;
 mod intake;
 mod order;
 mod outage;
+mod policy;
 mod redrive;
+mod refusal;
+mod room;
 mod server;
 mod settle;
 mod signals;
 mod stack;
+mod usher;
 mod worker;
 
 #[doc(inline)]
@@ -25,4 +29,5 @@ pub use crate::{
     health::{Health, SubscriptionHealth, SubscriptionState},
     redrive::{Redriven, redrive},
     server::{Drained, Running, Server},
+    signals::Signals,
 };

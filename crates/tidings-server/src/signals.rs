@@ -2,8 +2,8 @@
 
 use tidings_core::error::{Error, ErrorKind, Result};
 
-/// Listens for SIGTERM and SIGINT from the moment it is made.
-pub(crate) struct Signals {
+/// Listens for SIGTERM and SIGINT from the moment it is made, for programs that run several servers.
+pub struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -12,8 +12,11 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Starts to listen.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] if the operating system does not let it.
     #[cfg(unix)]
-    pub(crate) fn listen() -> Result<Self> {
+    pub fn listen() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let terminate = signal(SignalKind::terminate()).map_err(cannot_listen)?;
         let interrupt = signal(SignalKind::interrupt()).map_err(cannot_listen)?;
@@ -28,7 +31,7 @@ impl Signals {
     /// # Cancel safety
     /// Yes: a signal that arrived is seen by the next call.
     #[cfg(unix)]
-    pub(crate) async fn next(&mut self) -> &'static str {
+    pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM", // Cancel-safe: promised by `Signal::recv`.
             _ = self.interrupt.recv() => "SIGINT", // Cancel-safe: promised by `Signal::recv`.
@@ -36,14 +39,17 @@ impl Signals {
     }
 
     /// Starts to listen.
+    ///
+    /// # Errors
+    /// Never here.
     #[cfg(not(unix))]
-    pub(crate) fn listen() -> Result<Self> {
+    pub fn listen() -> Result<Self> {
         Ok(Self {})
     }
 
     /// The next signal's name.
     #[cfg(not(unix))]
-    pub(crate) async fn next(&mut self) -> &'static str {
+    pub async fn next(&mut self) -> &'static str {
         match tokio::signal::ctrl_c().await {
             Ok(()) => "Ctrl-C",
             Err(_) => std::future::pending().await,
@@ -58,4 +64,10 @@ fn cannot_listen(error: std::io::Error) -> Error {
         "cannot listen for SIGTERM and SIGINT",
     )
     .with_source(error)
+}
+
+impl std::fmt::Debug for Signals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signals").finish_non_exhaustive()
+    }
 }
