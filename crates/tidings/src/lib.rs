@@ -54,9 +54,12 @@
 //! |---|---|---|
 //! | `domain` | yes | [`Domain`]: events and commands, one queue per subscriber, retries, dead letters, the store |
 //! | `embedded` | yes | the broker in the process: `embedded:` in memory, `embedded:PATH` durable in one file |
+//! | `rpc` | no | the module `rpc`: calls, one exchange for each action |
 //! | `testing` | no | the module `testing`: the real service in a test, in virtual time |
 
 mod pages;
+#[cfg(feature = "rpc")]
+pub mod rpc;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transports;

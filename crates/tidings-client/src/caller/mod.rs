@@ -136,6 +136,20 @@ impl Caller {
     /// # Errors
     /// See [`Caller`]; whatever the answer says is no error here.
     pub fn call_raw(&self, exchange: &str, body: impl Into<Bytes>) -> Calling<Payload> {
+        self.call_raw_with_secrets(exchange, body, &[])
+    }
+
+    /// As [`call_raw`](Self::call_raw), with paths of members that nobody on the way may see in clear, for example
+    /// `password` or `database.password`.
+    ///
+    /// # Errors
+    /// As [`call_raw`](Self::call_raw).
+    pub fn call_raw_with_secrets(
+        &self,
+        exchange: &str,
+        body: impl Into<Bytes>,
+        secrets: &[&str],
+    ) -> Calling<Payload> {
         let body = body.into();
         let sealed = self.convention.seal(&Outgoing {
             name: exchange,
@@ -144,7 +158,7 @@ impl Caller {
             id: None,
             occurred_at: None,
             meta: &Map::new(),
-            secrets: &[],
+            secrets,
             body: &|_, out: &mut Vec<u8>| {
                 out.extend_from_slice(&body);
                 Ok(())
