@@ -68,6 +68,19 @@ impl Rpc {
         })
     }
 
+    /// The calls that another queue serves, with everything else as here.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn for_queue(&self, queue: impl Into<Arc<str>>) -> Result<Self> {
+        let queue = queue.into();
+        check_name("queue", &queue)?;
+        Ok(Self {
+            queue,
+            ..self.clone()
+        })
+    }
+
     /// Declares and binds this exchange whether or not anybody handles its requests.
     ///
     /// # Errors
