@@ -28,10 +28,7 @@ pub(crate) fn to(call: &Call, outcome: Result<&Reply, &Error>) -> Result<Option<
         return Ok(None);
     };
     let mut envelope = Envelope::default().transient();
-    envelope.payload = match outcome {
-        Ok(reply) => of_reply(reply)?,
-        Err(error) => of_error(error)?,
-    };
+    envelope.payload = payload(outcome)?;
     if let Some(id) = properties.correlation_id() {
         envelope.properties = Fields {
             correlation_id: Some(id.clone()),
@@ -46,6 +43,14 @@ pub(crate) fn to(call: &Call, outcome: Result<&Reply, &Error>) -> Result<Option<
     };
     // A caller that has given up has taken its queue away; that is no failure.
     Ok(Some(Call::new(address, envelope).unroutable_is_fine()))
+}
+
+/// What an answer to this outcome consists of, whoever gets it.
+pub(crate) fn payload(outcome: Result<&Reply, &Error>) -> Result<Payload> {
+    match outcome {
+        Ok(reply) => of_reply(reply),
+        Err(error) => of_error(error),
+    }
 }
 
 /// The three members that every answer has, in their order.

@@ -123,35 +123,59 @@ impl Rpc {
         &self.queue
     }
 
+    /// The members of a received request as its handler decodes them: with secrets decrypted.
+    ///
+    /// # Errors
+    /// As [`open`](Convention::open): strict keys refuse what is not encrypted.
+    pub fn body<'a>(&self, message: &'a Message) -> Result<Cow<'a, [u8]>> {
+        let body = &message.envelope.payload.bytes;
+        match &self.keys {
+            Some(keys) => secrecy::decrypt(keys, self.secrets(message), body),
+            None => Ok(Cow::Borrowed(body)),
+        }
+    }
+
+    /// The bytes of the [`answer`](Convention::answer) to this outcome, also if nobody waits for it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if the reply cannot be written.
+    pub fn answer_payload(&self, outcome: Result<&Reply, &Error>) -> Result<Payload> {
+        answer::payload(outcome)
+    }
+
     /// The members of a received request as others than its handler may see them: `members` is what became of them,
     /// for example with defaults filled in.
     ///
     /// Hidden are members that came encrypted, the contract's secrets, and members with one of the names that are secret
     /// on this wire. Nothing is decrypted for it.
     #[must_use]
-    pub fn redact(&self, call: &Call, members: Value) -> Value {
-        let body = &call.envelope.payload.bytes;
-        redact::members(members, body, self.secrets(call), self.keys.as_ref())
+    pub fn redact(&self, message: &Message, members: Value) -> Value {
+        let body = &message.envelope.payload.bytes;
+        redact::members(members, body, self.secrets(message), self.keys.as_ref())
     }
 
     /// As [`redact`](Self::redact), for a request that could not be decoded: always an object, and never a text that
     /// could not be looked into.
     #[must_use]
-    pub fn redact_body(&self, call: &Call) -> Value {
-        let body = &call.envelope.payload.bytes;
-        redact::raw(body, self.secrets(call), self.keys.as_ref())
+    pub fn redact_body(&self, message: &Message) -> Value {
+        let body = &message.envelope.payload.bytes;
+        redact::raw(body, self.secrets(message), self.keys.as_ref())
     }
 
-    /// The answer to a request as others than its caller may see it: members are hidden that have the name of one of
+    /// The answer to a request to this exchange as others than its caller may see it: members are hidden that have the name of one of
     /// the request's secrets.
     #[must_use]
-    pub fn redact_answer(&self, call: &Call, answer: Value) -> Value {
-        redact::answer(answer, self.secrets(call))
+    pub fn redact_answer(&self, exchange: &str, answer: Value) -> Value {
+        redact::answer(answer, self.secrets_of(exchange))
     }
 
     fn secrets(&self, message: &Message) -> &Secrets {
+        self.secrets_of(&message.address.exchange)
+    }
+
+    fn secrets_of(&self, exchange: &str) -> &Secrets {
         const NONE: &Secrets = &Secrets::NONE;
-        self.secrets.get(&message.address.exchange).unwrap_or(NONE)
+        self.secrets.get(exchange).unwrap_or(NONE)
     }
 
     /// What must exist so that requests to these exchanges reach the queue. Exchanges are not durable: deployed
@@ -206,11 +230,7 @@ impl Convention for Rpc {
 
     fn open<'a>(&self, message: &'a Message, _: &Attachment) -> Result<Opened<'a>> {
         let properties = &message.envelope.properties;
-        let body = &message.envelope.payload.bytes;
-        let body = match &self.keys {
-            Some(keys) => secrecy::decrypt(keys, self.secrets(message), body)?,
-            None => Cow::Borrowed(&body[..]),
-        };
+        let body = self.body(message)?;
         Ok(Opened {
             id: properties
                 .correlation_id()

@@ -19,6 +19,10 @@ fn answer(outcome: Result<&Reply, &Error>) -> Call {
         .expect("somebody waits")
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "its callers make what they pass"
+)]
 fn check(outcome: Result<Reply, Error>, expected: &str) {
     let call = answer(outcome.as_ref());
     let bytes = &call.envelope.payload.bytes;

@@ -27,14 +27,15 @@ pub(crate) fn keys() -> Keys {
 
 /// A request as it arrives, with what a deployed client says of itself.
 pub(crate) fn arrived(exchange: &str, body: impl Into<Bytes>) -> Call {
-    let mut envelope = Envelope::default();
-    envelope.payload = Payload::json(body);
-    envelope.properties = Fields {
+    let envelope = Envelope {
+        payload: Payload::json(body),
+        ..Envelope::default()
+    };
+    let envelope = envelope.with_properties(Fields {
         correlation_id: Some("3f0c3a3e-9f0e-4d5c-8a43-6a5f7d5b1c11".into()),
         reply_to: Some("amq.gen-1".into()),
         ..Fields::default()
-    }
-    .into();
+    });
     Call::new(Address::new(exchange, "web1"), envelope)
 }
 
