@@ -38,6 +38,16 @@ pub const UNEXPECTED_REPLIES: &str = "tidings_unexpected_replies";
 
 /// Counter. Labels: destination. Requests that were answered with a remembered reply.
 pub const REMEMBERED_REPLIES: &str = "tidings_remembered_replies";
+/// Counter. Labels: none. Records that the log server has taken.
+pub const JOURNAL_SHIPPED: &str = "tidings_journal_shipped";
+/// Counter. Labels: reason. Records that no log server will ever have.
+pub const JOURNAL_DROPPED: &str = "tidings_journal_dropped";
+/// Counter. Labels: none. Records with a correlation id that is no UUID v4, which log servers may refuse.
+pub const JOURNAL_FOREIGN_IDS: &str = "tidings_journal_foreign_ids";
+/// Gauge. Labels: none. Records on their way to the log server.
+pub const JOURNAL_QUEUED: &str = "tidings_journal_queued";
+/// Counter. Labels: subscription. Leases of a lock store that were lost while a handler was at work.
+pub const LOST_LEASES: &str = "tidings_lost_leases";
 
 /// Labels.
 pub mod label {
@@ -49,7 +59,7 @@ pub mod label {
     pub const ERROR: &str = "error.type";
     /// The subscription, by the name of its queue.
     pub const SUBSCRIPTION: &str = "subscription";
-    /// Why a message became a dead letter.
+    /// Why a message became a dead letter, or a record of the journal was dropped.
     pub const REASON: &str = "reason";
 }
 

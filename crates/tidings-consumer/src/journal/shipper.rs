@@ -1,0 +1,163 @@
+//! Empties one lane of the queue, record by record, at the pace of the log server.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tidings_core::tasks::Tasks;
+use tokio::{
+    select,
+    sync::mpsc::Receiver,
+    time::{Instant, sleep},
+};
+use tracing::{info, warn};
+
+use super::{
+    config::JournalConfig,
+    post::{Post, Verdict},
+    record::{Place, Record},
+    tally::{Loss, Tally},
+};
+
+/// How often a record is sent that the log server does not answer for.
+const ATTEMPTS: u32 = 5;
+/// How long to wait after the first failure.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+/// How often a refusal is worth a line in the log.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// See [the module](self).
+pub(super) struct Shipper {
+    lane: Receiver<Record>,
+    post: Post,
+    tally: Arc<Tally>,
+    longest_wait: Duration,
+    tasks: Tasks,
+    /// Since when the log server does not take records.
+    down_since: Option<Instant>,
+    last_refusal: Option<Instant>,
+}
+
+impl Shipper {
+    pub(super) fn new(
+        lane: Receiver<Record>,
+        post: Post,
+        tally: Arc<Tally>,
+        config: &JournalConfig,
+        tasks: Tasks,
+    ) -> Self {
+        Self {
+            lane,
+            post,
+            tally,
+            longest_wait: config.longest_wait,
+            tasks,
+            down_since: None,
+            last_refusal: None,
+        }
+    }
+
+    /// Ships until it is asked to stop and the lane is empty, with the places that are still kept for answers.
+    pub(super) async fn run(mut self) {
+        let mut is_closing = false;
+        loop {
+            let record = select! {
+                biased;
+                // Cancel-safe: promised by `Receiver::recv`.
+                record = self.lane.recv() => record,
+                // Cancel-safe: it only looks at a flag.
+                () = self.tasks.stopping(), if !is_closing => {
+                    is_closing = true;
+                    self.lane.close();
+                    continue;
+                }
+            };
+            let Some(record) = record else {
+                return;
+            };
+            let (place, body, room) = record.write();
+            match body {
+                Ok(body) => self.ship(place, body).await,
+                Err(error) => {
+                    self.tally.dropped(Loss::Refused);
+                    warn!(%error, "a record of the journal cannot be written");
+                }
+            }
+            drop(room);
+        }
+    }
+
+    /// Sends a record until the log server has it, refuses it, or has failed too often.
+    async fn ship(&mut self, place: Place, body: Bytes) {
+        let mut wait = FIRST_WAIT.min(self.longest_wait);
+        let mut attempts = 0;
+        loop {
+            let reason = match self.post.send(place, body.clone()).await {
+                Verdict::Taken => {
+                    self.tally.shipped();
+                    self.is_up();
+                    return;
+                }
+                Verdict::Refused(status) => {
+                    self.tally.dropped(Loss::Refused);
+                    self.is_up();
+                    self.refused(place, status);
+                    return;
+                }
+                Verdict::Unanswered(reason) => {
+                    attempts += 1;
+                    reason
+                }
+                // Every other record would fare alike: this one may wait with them.
+                Verdict::Away(reason) => reason,
+            };
+            self.is_down(&reason);
+            if attempts >= ATTEMPTS || self.tasks.is_stopping() {
+                self.tally.dropped(Loss::Unanswered);
+                return;
+            }
+            select! {
+                () = sleep(jittered(wait)) => {}
+                () = self.tasks.stopping() => {}
+            }
+            wait = (2 * wait).min(self.longest_wait);
+        }
+    }
+
+    fn is_down(&mut self, reason: &str) {
+        if self.down_since.is_none() {
+            self.down_since = Some(Instant::now());
+            let post = &self.post;
+            warn!(
+                ?post,
+                reason,
+                "the log server does not take records: they wait as long as there is room, and calls go on"
+            );
+        }
+    }
+
+    fn is_up(&mut self) {
+        if let Some(since) = self.down_since.take() {
+            let (post, after) = (&self.post, since.elapsed());
+            info!(?post, ?after, "the log server takes records again");
+        }
+    }
+
+    fn refused(&mut self, place: Place, status: http::StatusCode) {
+        if self.last_refusal.is_some_and(|last| last.elapsed() < QUIET) {
+            return;
+        }
+        self.last_refusal = Some(Instant::now());
+        let advice = match status.as_u16() {
+            401 | 403 => "check the log server's `api_token`",
+            404 | 405 => "check the log server's `base_url`",
+            _ => "it may have the record already, or not accept its correlation id",
+        };
+        let post = &self.post;
+        warn!(?post, ?place, %status, "the log server refuses a record: {advice}");
+    }
+}
+
+/// So that the lanes do not knock at the same moment.
+fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(0.75 + fastrand::f64() / 2.0)
+}
