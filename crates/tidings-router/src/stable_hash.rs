@@ -63,7 +63,10 @@ mod tests {
     fn is_the_same_for_ever() {
         let of_text = of(&("create_site", "example.com"));
         let of_numbers = of(&(1_u8, 2_u16, 3_u32, 4_u64, 5_u128, 6_usize, -7_i64));
-        assert_eq!((of_text, of_numbers), (14687629011747924122, 8956882862344542973));
+        assert_eq!(
+            (of_text, of_numbers),
+            (14687629011747924122, 8956882862344542973)
+        );
     }
 
     #[test]

@@ -9,11 +9,12 @@ use tidings_core::{
     convention::{Attachment, Convention},
     error::Result,
     extensions::Extensions,
+    lock::LockStore,
     tasks::Tasks,
     transport::{Capability, Publisher, Subscription, Transport},
 };
 use tidings_layers::{AnswerLayer, ChaosLayer, ConcurrencyLayer, Recovery, RetryConfig};
-use tidings_router::{Options, Route, Router};
+use tidings_router::{Route, Router};
 use tower_layer::{Identity, Layer, Stack};
 use tower_service::Service;
 
@@ -22,6 +23,7 @@ use crate::{
     declaring,
     intake::{Intake, Source},
     order::Order,
+    policy::Policy,
     server::{
         Running,
         plan::{self, Attached},
@@ -29,9 +31,6 @@ use crate::{
     stack::{self, Innermost},
     worker::Worker,
 };
-
-/// How many messages of one queue are handled at a time unless a subscriber says otherwise.
-const CONCURRENCY: u16 = 16;
 
 /// How long a signal's drain waits for handlers unless said otherwise.
 const GRACE: Duration = Duration::from_secs(30);
@@ -46,43 +45,24 @@ pub struct ServerBuilder<L = Identity> {
     publish_through: Option<Wrap>,
     clock: Clock,
     declares: bool,
+    shortcomings: Vec<String>,
     layer: L,
 }
 
 type Wrap = Box<dyn FnOnce(Arc<dyn Publisher>) -> Arc<dyn Publisher> + Send>;
 
-/// What the stack of a subscription is built from.
-#[derive(Clone, Debug)]
-pub(crate) struct Policy {
-    pub(crate) queue: Arc<str>,
-    pub(crate) lanes: u16,
-    pub(crate) prefetch: Option<u16>,
-    pub(crate) limit: Option<ConcurrencyLayer>,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) attempts: RetryConfig,
-    pub(crate) chaos: ChaosLayer,
-}
-
 impl ServerBuilder {
     pub(crate) fn new(transport: Arc<dyn Transport>, convention: Arc<dyn Convention>) -> Self {
-        let policy = Policy {
-            queue: Arc::default(),
-            lanes: CONCURRENCY,
-            prefetch: None,
-            limit: None,
-            timeout: None,
-            attempts: RetryConfig::default(),
-            chaos: ChaosLayer::off(),
-        };
         Self {
             transport,
             convention,
-            policy,
+            policy: Policy::default(),
             grace: GRACE,
             services: Extensions::default(),
             publish_through: None,
             clock: Clock::SYSTEM,
             declares: true,
+            shortcomings: Vec::new(),
             layer: Identity::new(),
         }
     }
@@ -101,6 +81,43 @@ impl<L> ServerBuilder<L> {
     #[must_use]
     pub fn prefetch(mut self, prefetch: u16) -> Self {
         self.policy.prefetch = Some(prefetch.max(1));
+        self
+    }
+
+    /// Lets no request wait for its key or its lock for longer than this, whatever its caller says; unless set, only until
+    /// its caller has stopped waiting. Who has waited too long is answered so at once. Counts only where messages
+    /// are answered.
+    #[must_use]
+    pub fn lock_wait(mut self, patience: Duration) -> Self {
+        self.policy.patience.wait = Some(patience);
+        self
+    }
+
+    /// Lets this many requests of each queue wait for their keys and locks, and as many for a free lane; 1,024 unless
+    /// set. Who finds no place is answered so at once. Counts only where messages are answered.
+    #[must_use]
+    pub fn waiting(mut self, most: usize) -> Self {
+        self.policy.patience.most = most;
+        self
+    }
+
+    /// Keeps messages with equal keys apart across processes, too: whoever handles one holds a lease of this store, whose
+    /// name begins with the queue's. Its token is an argument for handlers:
+    /// [`FencingToken`](tidings_core::lock::FencingToken).
+    ///
+    /// A message whose lease cannot be had is not handled: it is answered so, and where nobody waits for an answer it
+    /// comes again.
+    #[must_use]
+    pub fn locks(mut self, store: Arc<dyn LockStore>) -> Self {
+        self.policy.locks = Some(store);
+        self
+    }
+
+    /// Says of what the server falls short from the start, for example a handler that is missing: a reason why it is
+    /// not ready.
+    #[must_use]
+    pub fn shortcoming(mut self, reason: impl Into<String>) -> Self {
+        self.shortcomings.push(reason.into());
         self
     }
 
@@ -187,6 +204,7 @@ impl<L> ServerBuilder<L> {
             publish_through: self.publish_through,
             clock: self.clock,
             declares: self.declares,
+            shortcomings: self.shortcomings,
             layer: Stack::new(self.layer, layer),
         }
     }
@@ -217,7 +235,8 @@ impl<L> ServerBuilder<L> {
         let services = Arc::new(std::mem::take(&mut self.services));
         let tasks = Tasks::new();
         let transport = Arc::clone(&self.transport);
-        let running = Running::new(client, tasks.clone(), transport, self.grace);
+        let running = Running::new(client, tasks.clone(), transport, self.grace)
+            .with_shortcomings(std::mem::take(&mut self.shortcomings));
         let start = |(route, attachment): (Route, Arc<Attachment>)| {
             self.start_one(&route, &attachment, &publisher, &services, &tasks)
         };
@@ -284,16 +303,18 @@ impl<L> ServerBuilder<L> {
             )
             .with_clock(self.clock);
         let answer = AnswerLayer::new(Arc::clone(&queue), &convention, publisher);
+        let refusing = stack::refusing(&policy, recovery.clone(), answer.clone());
         let stack = stack::build(&policy, recovery, answer, &self.layer, service);
         let (handle, switch) =
             control::pair(Arc::clone(&attachment.subscriber), Arc::clone(&queue));
         let subscription = Subscription::to(Arc::clone(&queue))
             .with_name(Arc::clone(&attachment.subscriber))
-            .with_prefetch(policy.prefetch(route.options()));
+            .with_prefetch(policy.prefetch(route.options(), convention.answers()));
         let order = Arc::new(Order::new(
-            route.options().ordered_by.clone(),
+            policy.rules(route.options()),
             convention,
             Arc::clone(attachment),
+            tasks.clone(),
         ));
         let source = Source::new(
             Arc::clone(&self.transport),
@@ -309,29 +330,8 @@ impl<L> ServerBuilder<L> {
             delayed_nack,
             tasks: tasks.clone(),
         });
-        worker.start(policy.lanes, &stack);
+        worker.start(policy.lanes, &stack, refusing);
         handle
-    }
-}
-
-impl Policy {
-    /// This policy for one queue, with what its subscriber says itself.
-    fn of(&self, queue: Arc<str>, options: &Options) -> Self {
-        Self {
-            queue,
-            lanes: options.concurrency.unwrap_or(self.lanes),
-            prefetch: options.prefetch.or(self.prefetch),
-            timeout: options.timeout.or(self.timeout),
-            ..self.clone()
-        }
-    }
-
-    /// Enough deliveries to keep the lanes busy while settlements travel; many more where messages of busy
-    /// keys have to wait beside them.
-    fn prefetch(&self, options: &Options) -> u16 {
-        let factor = if options.ordered_by.is_some() { 8 } else { 2 };
-        self.prefetch
-            .unwrap_or_else(|| self.lanes.saturating_mul(factor))
     }
 }
 

@@ -9,8 +9,8 @@ use tidings_core::transport::Impairment;
 pub struct Health {
     /// Whether the process is worth keeping: false once every subscription has ended although nothing is draining.
     pub live: bool,
-    /// Whether every subscription that is not paused has a live consumer, the transport has nothing to mend, and nothing
-    /// is draining.
+    /// Whether every subscription that is not paused has a live consumer, the transport has nothing to mend, the server
+    /// falls short of nothing, and nothing is draining.
     pub ready: bool,
     /// Why it is not ready: one line per reason.
     pub reasons: Vec<String>,
@@ -62,6 +62,7 @@ impl Health {
     pub(crate) fn of(
         mut subscriptions: Vec<SubscriptionHealth>,
         impairments: Vec<Impairment>,
+        shortcomings: &[String],
         draining: bool,
     ) -> Self {
         let of_transport = note(impairments, &mut subscriptions);
@@ -70,6 +71,7 @@ impl Health {
             .filter_map(SubscriptionHealth::reason)
             .collect();
         reasons.extend(of_transport);
+        reasons.extend_from_slice(shortcomings);
         if draining {
             reasons.insert(0, "the server is draining".to_owned());
         }
@@ -129,7 +131,7 @@ mod tests {
             queue: "q".into(),
             state,
         };
-        Health::of(vec![subscription], impairments, false)
+        Health::of(vec![subscription], impairments, &[], false)
     }
 
     #[test]

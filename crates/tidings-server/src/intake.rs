@@ -2,8 +2,14 @@
 //!
 //! Lanes take turns: whoever is free waits for the next delivery and then makes room for the next lane.
 //! That is all the back-pressure there is: no free lane, no pull, and prefetch bounds what the broker sends.
+//!
+//! Where messages are answered, a porter takes them in while every lane is at work, so that their callers' time is
+//! looked after. It steps back as soon as a lane is free: then a delivery goes to its lane without a detour.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use tidings_core::{
     Delivery, Error, ErrorKind,
@@ -12,7 +18,7 @@ use tidings_core::{
     tasks::Tasks,
     transport::{Subscriber, Subscription, Transport},
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use crate::{
     backoff,
@@ -28,6 +34,10 @@ pub(crate) struct Intake {
     // A tokio mutex on purpose: it is not around data but around the right to wait for the next delivery,
     // which is held across that wait, and it hands the right on in the order of asking.
     turn: Mutex<Source>,
+    /// How many lanes wait for a delivery.
+    idle: AtomicUsize,
+    /// Tells the porter that this has become none, or some.
+    porter: Notify,
 }
 
 /// The subscriber and what it takes to get a new one.
@@ -55,6 +65,8 @@ impl Intake {
         Self {
             tasks,
             turn: Mutex::new(source),
+            idle: AtomicUsize::new(0),
+            porter: Notify::new(),
         }
     }
 
@@ -83,22 +95,80 @@ impl Intake {
     ///
     /// # Cancel safety
     /// Yes: a delivery is taken out of the subscriber only in the poll that returns it.
-    pub(crate) async fn next(&self, order: &Order) -> Option<Turn> {
-        let mut source = self.turn.lock().await;
-        loop {
-            match source.event(&self.tasks).await {
-                Event::Delivered(delivery) => {
-                    if let Some(turn) = order.admit(delivery) {
-                        return Some(turn);
-                    }
-                }
-                Event::Moved => source.close(),
-                Event::Stopping => {
-                    source.end();
-                    return None;
+    pub(crate) async fn next(&self, order: &Arc<Order>) -> Option<Turn> {
+        if !order.keeps_ready() {
+            let mut source = self.turn.lock().await;
+            loop {
+                let event = source.event(&self.tasks).await;
+                if let Some(turn) = source.admit(event, order)? {
+                    return Some(turn);
                 }
             }
         }
+        if let Some(turn) = order.ready().filter(|_| !self.tasks.is_stopping()) {
+            return Some(turn);
+        }
+        if self.idle.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.porter.notify_one();
+        }
+        let next = self.next_or_ready(order).await;
+        if self.idle.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.porter.notify_one();
+        }
+        next
+    }
+
+    /// As [`next`](Self::next), where messages may have been taken in already.
+    async fn next_or_ready(&self, order: &Arc<Order>) -> Option<Turn> {
+        let mut source = self.turn.lock().await;
+        loop {
+            if let Some(turn) = order.ready().filter(|_| !self.tasks.is_stopping()) {
+                return Some(turn);
+            }
+            let event = tokio::select! {
+                biased;
+                event = source.event(&self.tasks) => event, // Cancel-safe: a delivery leaves only in the poll that ends it.
+                () = order.lane.notified() => continue, // Cancel-safe: a notice that nobody hears is kept.
+            };
+            if let Some(turn) = source.admit(event, order)? {
+                return Some(turn);
+            }
+        }
+    }
+
+    /// Takes deliveries in while every lane is at work. Returns once the worker stops.
+    pub(crate) async fn keep(&self, order: &Arc<Order>) {
+        // The first lane to be free takes the turn, and begins with subscribing.
+        tokio::select! {
+            () = self.porter.notified() => {} // Cancel-safe: a notice that nobody hears is kept.
+            () = self.tasks.stopping() => {} // Cancel-safe: it only looks at a flag.
+        }
+        while !self.tasks.is_stopping() {
+            if self.is_any_idle() {
+                tokio::select! {
+                    () = self.porter.notified() => {} // Cancel-safe: a notice that nobody hears is kept.
+                    () = self.tasks.stopping() => {} // Cancel-safe: it only looks at a flag.
+                }
+                continue;
+            }
+            let mut source = self.turn.lock().await;
+            while !self.is_any_idle() && !self.tasks.is_stopping() {
+                tokio::select! {
+                    biased;
+                    () = self.porter.notified() => {} // Cancel-safe: a notice that nobody hears is kept.
+                    event = source.event(&self.tasks), if !order.is_full() => { // Cancel-safe: as in `next`.
+                        if let Some(Some(turn)) = source.admit(event, order) {
+                            order.keep(turn);
+                        }
+                    }
+                    () = self.tasks.stopping() => {} // Cancel-safe: it only looks at a flag.
+                }
+            }
+        }
+    }
+
+    fn is_any_idle(&self) -> bool {
+        self.idle.load(Ordering::SeqCst) > 0
     }
 }
 
@@ -119,6 +189,21 @@ impl Source {
             subscriber: None,
             failures: 0,
             outage: None,
+        }
+    }
+
+    /// The turn that an event brings, if it brings one; `None` once the worker stops.
+    fn admit(&mut self, event: Event, order: &Arc<Order>) -> Option<Option<Turn>> {
+        match event {
+            Event::Delivered(delivery) => Some(order.admit(delivery)),
+            Event::Moved => {
+                self.close();
+                Some(None)
+            }
+            Event::Stopping => {
+                self.end();
+                None
+            }
         }
     }
 

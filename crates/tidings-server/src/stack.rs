@@ -27,7 +27,7 @@ use tower::util::option_layer;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::builder::Policy;
+use crate::{policy::Policy, refusal::Refuse};
 
 /// What the user's layers are wrapped around.
 pub(crate) type Innermost = CatchPanic<RouteService>;
@@ -64,4 +64,20 @@ where
         .layer(user)
         .layer(CatchPanicLayer::new(Arc::clone(queue)))
         .service(route)
+}
+
+/// Builds the stack of messages that are not handled: the layers that deal with how a handling ended, around a service
+/// that fails as it is told.
+pub(crate) fn refusing(
+    policy: &Policy,
+    recovery: Recovery,
+    answer: AnswerLayer,
+) -> impl Service<Call, Response = Reply, Error = Error, Future: Send> + Clone + Send + use<> {
+    tower::ServiceBuilder::new()
+        .layer(TraceLayer::new())
+        .layer(MetricsLayer::new(Arc::clone(&policy.queue)))
+        .layer(DeadLetterLayer::new(recovery.clone()))
+        .layer(RedeliverLayer::new(recovery))
+        .layer(answer)
+        .service(Refuse)
 }

@@ -22,6 +22,7 @@ pub struct Running {
     transport: Arc<dyn Transport>,
     subscriptions: Vec<Handle>,
     grace: Duration,
+    shortcomings: Vec<String>,
     draining: AtomicBool,
 }
 
@@ -55,12 +56,18 @@ impl Running {
             transport,
             subscriptions: Vec::new(),
             grace,
+            shortcomings: Vec::new(),
             draining: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn with_subscriptions(mut self, subscriptions: Vec<Handle>) -> Self {
         self.subscriptions = subscriptions;
+        self
+    }
+
+    pub(crate) fn with_shortcomings(mut self, shortcomings: Vec<String>) -> Self {
+        self.shortcomings = shortcomings;
         self
     }
 
@@ -94,6 +101,7 @@ impl Running {
         Health::of(
             subscriptions,
             self.transport.impairments(),
+            &self.shortcomings,
             self.draining.load(Ordering::Relaxed),
         )
     }
