@@ -7,6 +7,7 @@ mod chaos;
 mod concurrency;
 mod dead_letter;
 mod fakes;
+mod idempotency;
 mod metrics;
 mod recorder;
 mod redeliver;
