@@ -178,7 +178,7 @@ impl Transport for RabbitMq {
     }
 
     fn reply_queue(&self) -> BoxFuture<'_, Result<Inbox>> {
-        Box::pin(self.reply_queues.open(self.publishing.clone()))
+        Box::pin(self.reply_queues.open(&self.outbound))
     }
 
     fn route_replies<'a>(

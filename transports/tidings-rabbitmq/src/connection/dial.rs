@@ -72,7 +72,7 @@ async fn attempt(config: &RabbitMqConfig, role: impl Display) -> Result<Connecti
     };
     match made {
         Ok(connection) => {
-            handshaking.is_done();
+            handshaking.succeeded();
             Ok(connection)
         }
         Err(failed) => Err(explain(&failed, config).await),
@@ -142,7 +142,7 @@ impl Handshaking {
     }
 
     /// The socket belongs to a connection now.
-    fn is_done(mut self) {
+    fn succeeded(mut self) {
         self.0 = None;
     }
 }

@@ -27,6 +27,7 @@ use lapin::Channel;
 use tidings_core::{Call, Completion, Deadline, Error, Result};
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use self::refusal::impossible;
 use self::{
     amqp::{Given, Outbound},
     engine::Engine,

@@ -88,7 +88,7 @@ impl Refusal {
 }
 
 /// What can be told without asking the broker.
-pub(super) fn impossible(message: &Message) -> Option<Error> {
+pub(crate) fn impossible(message: &Message) -> Option<Error> {
     let Address { exchange, key } = &message.address;
     let (what, name) = match (exchange.len() > LONGEST, key.len() > LONGEST) {
         (false, false) => return None,

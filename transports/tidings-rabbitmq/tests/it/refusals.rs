@@ -8,12 +8,20 @@ use tidings_core::{
     transport::Transport,
 };
 use tidings_rabbitmq::RabbitMq;
-use tokio::{io::AsyncReadExt, net::TcpListener, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
 
 use crate::{
     bed::{Bed, bed, until},
     front::{Authority, Front, Kind},
 };
+
+/// How long a socket may stay open that nobody uses.
+const LIMIT: Duration = Duration::from_secs(10);
 
 const SECRET: &str = "s3cret";
 
@@ -93,23 +101,44 @@ async fn nobody_is_waited_for_as_long_as_wanted() {
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
-/// lapin's thread reads from the socket, and would as long as the other end keeps it.
+/// Passes on so many of the broker's answers, then freezes, and takes what is said until the socket is closed.
+async fn freeze_after(answers: usize, mut client: TcpStream, bed: &Bed) {
+    let mut broker = TcpStream::connect(bed.host.address()).await.unwrap();
+    let mut bytes = vec![0; 64 * 1024];
+    for _ in 0..answers {
+        let asked = client.read(&mut bytes).await.unwrap();
+        broker.write_all(&bytes[..asked]).await.unwrap();
+        let answered = broker.read(&mut bytes).await.unwrap();
+        client.write_all(&bytes[..answered]).await.unwrap();
+    }
+    client.read_to_end(&mut bytes).await.unwrap();
+}
+
+/// lapin's thread reads from the socket, and would as long as the other end keeps it: one more with each attempt.
 #[tokio::test]
 async fn a_handshake_that_is_given_up_leaves_no_socket_behind() {
+    let Some(bed) = bed().await else { return };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
-    let accepting = async {
-        let (mut frozen, _) = listener.accept().await.unwrap();
-        let mut said = Vec::new();
-        frozen.read_to_end(&mut said).await.unwrap();
-        said
+    let url = bed.host.url_through(at) + "&connection_timeout=300";
+    let two_pass = async {
+        let mut passing = JoinSet::new();
+        for _ in 0..2 {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut broker = TcpStream::connect(bed.host.address()).await.unwrap();
+            passing.spawn(async move { copy_bidirectional(&mut client, &mut broker).await });
+        }
+        passing
     };
-    let url = format!("amqp://{at}?connection_timeout=300");
-    let opening = check(&url, ErrorKind::Unavailable, &["does not answer"]);
-    let both = async { tokio::join!(accepting, opening).0 };
-    let said = timeout(Duration::from_secs(30), both).await;
-    let said = said.expect("the socket is closed although nobody answers");
-    assert_eq!(said, b"AMQP\x00\x00\x09\x01");
+    let (opened, passing) = tokio::join!(RabbitMq::from_url(&url), two_pass);
+    drop(passing);
+    for answers in 0..6 {
+        let (client, _) = listener.accept().await.unwrap();
+        let left = timeout(LIMIT, freeze_after(answers % 3, client, &bed)).await;
+        left.unwrap_or_else(|_| panic!("the socket stays open after {} answers", answers % 3));
+    }
+    let told = opened.unwrap().impairments();
+    assert!(!told.is_empty(), "it still tries");
 }
 
 #[tokio::test]

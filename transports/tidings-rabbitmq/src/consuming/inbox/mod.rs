@@ -6,6 +6,8 @@
 
 pub(crate) mod direct;
 pub(crate) mod queue;
+mod replies;
+mod requests;
 
 use std::{
     future::poll_fn,

@@ -10,19 +10,18 @@ use std::{
 };
 
 use lapin::{
+    Channel,
     options::{QueueDeclareOptions, QueueDeleteOptions},
     types::ShortString,
 };
 use tidings_core::{Error, ErrorKind, Result, topology::Exchange, transport::Inbox};
 use tokio::time::timeout;
 
-use super::{Line, PATIENCE};
+use super::{Line, PATIENCE, replies::Replies, requests::Requests};
 use crate::{
     connection::{Generation, Reactor, Supervised},
     declaring::Declaring,
     error,
-    publisher::RabbitMqPublisher,
-    publishing::Publishing,
 };
 
 /// The reply queues of one transport.
@@ -47,32 +46,43 @@ impl ReplyQueues {
         }
     }
 
-    /// Opens another. Its requests go out with everything else that is published.
+    /// Opens another. Its requests go out through this connection, on a channel of their own.
     ///
     /// # Errors
-    /// [`Unavailable`](ErrorKind::Unavailable) if the connection is lost meanwhile, or if it takes longer than ten seconds,
+    /// [`Unavailable`](ErrorKind::Unavailable) if a connection is lost meanwhile, or if it takes longer than ten seconds,
     /// else what the broker says.
     ///
     /// # Cancel safety
     /// Yes: an inbox that nobody receives is closed, and its queue deleted.
-    pub(crate) async fn open(&self, publishing: Publishing) -> Result<Inbox> {
-        let open = Arc::clone(&self.open);
+    pub(crate) async fn open(&self, outbound: &Supervised) -> Result<Inbox> {
+        let (open, outbound) = (Arc::clone(&self.open), outbound.clone());
         super::open(
             &self.connection,
             &self.reactor,
             |generation, reactor| async move {
+                let out = outbound.up().await?;
+                let (requests, returned) = Requests::over(out.channel().await?, out.clone());
                 let (name, line) = declare(generation.clone()).await?;
-                let reactor = reactor.upgrade().ok_or_else(error::closed)?;
-                let entry = open.add(&name, generation);
-                let replies = line.serve(&name, &reactor, |channel, _| async move {
-                    // The queue is not deleted by itself before its connection ends, which may be in a year.
-                    let (name, options) = (entry.leave(), QueueDeleteOptions::default());
-                    channel.queue_delete(name, options).await?;
-                    channel.close(200, "done".into()).await
-                });
+                let entry = open.add(&name, generation.clone());
+                let Line {
+                    channel, consumer, ..
+                } = line;
+                let leaving = generation.clone();
+                let leave = move || {
+                    if let Some(reactor) = reactor.upgrade() {
+                        reactor.spawn("close a reply queue", leave(channel, entry, leaving));
+                    }
+                };
+                let replies = Replies::new(
+                    consumer,
+                    returned,
+                    [generation, out],
+                    Arc::clone(&name),
+                    leave,
+                );
                 Ok(Inbox {
                     reply_to: name,
-                    publisher: Arc::new(RabbitMqPublisher::new(publishing)),
+                    publisher: Arc::new(requests),
                     replies: Box::new(replies),
                 })
             },
@@ -106,6 +116,23 @@ impl ReplyQueues {
             Err(_) if self.open.owner(inbox).is_none() => Err(gone(inbox)),
             routed => routed,
         }
+    }
+}
+
+/// Deletes the queue and closes its channel: it would not be deleted by itself before its connection ends, which may be
+/// in a year.
+async fn leave(channel: Channel, entry: Entry, generation: Generation) {
+    let (name, options) = (entry.leave(), QueueDeleteOptions::default());
+    let left = async {
+        channel.queue_delete(name, options).await?;
+        channel.close(200, "done".into()).await
+    };
+    tokio::select! {
+        // Cancel-safe: with its connection, the queue goes, too.
+        left = left => if let Err(failed) = left {
+            generation.suspect(&failed);
+        },
+        () = generation.over() => {}
     }
 }
 

@@ -1,0 +1,173 @@
+//! Requests of an inbox: published without confirms, because a reply says more than a confirm.
+//!
+//! Frames are queued on the thread that publishes (see [`acker`](crate::acker)), so a call pays for no other thread. What
+//! no queue has received comes back from the broker: lapin keeps it without a word, so whoever reads the replies
+//! looks for it now and then, as long as requests were sent a moment ago.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, task::AtomicWaker};
+use lapin::{Channel, message::Delivery, options::BasicPublishOptions, types::ShortString};
+use tidings_core::{Call, Completion, Result, transport::Publisher};
+use tokio::time::{Sleep, sleep};
+
+use crate::{connection::Generation, envelope, error, publishing};
+
+/// How soon after a request it is looked for. Doubled with each look after which none was sent.
+const FIRST_LOOK: Duration = Duration::from_millis(25);
+/// Once this long has passed between two looks, what was sent has arrived.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+
+/// The way out of one inbox.
+pub(crate) struct Requests {
+    channel: Channel,
+    generation: Generation,
+    sent: Arc<Sent>,
+}
+
+/// What the way out tells the way in.
+#[derive(Debug, Default)]
+struct Sent {
+    requests: AtomicU64,
+    /// Whether nobody looks for returned requests at the moment.
+    unwatched: AtomicBool,
+    watcher: AtomicWaker,
+}
+
+impl Requests {
+    /// Over a channel of its own, and what looks for requests that come back.
+    pub(crate) fn over(channel: Channel, generation: Generation) -> (Self, Returned) {
+        let sent = Arc::new(Sent::default());
+        let returned = Returned {
+            channel: channel.clone(),
+            sent: Arc::clone(&sent),
+            seen: 0,
+            pause: FIRST_LOOK,
+            look: None,
+            found: VecDeque::new(),
+        };
+        let requests = Self {
+            channel,
+            generation,
+            sent,
+        };
+        (requests, returned)
+    }
+
+    fn send(&self, call: &Call) -> Result<()> {
+        if let Some(error) = publishing::impossible(call) {
+            return Err(error);
+        }
+        let properties = envelope::properties(&call.envelope)?;
+        let options = BasicPublishOptions {
+            mandatory: call.mandatory,
+            ..BasicPublishOptions::default()
+        };
+        let publishing = self.channel.basic_publish(
+            ShortString::from(&*call.address.exchange),
+            ShortString::from(&*call.address.key),
+            options,
+            &call.envelope.payload.bytes,
+            properties,
+        );
+        // The first poll queues the frames. Whether they are written the reply will tell, or the end of the inbox.
+        if let Some(Err(failed)) = publishing.now_or_never() {
+            self.generation.suspect(&failed);
+            return Err(error::of_channel(&failed, "cannot send a request"));
+        }
+        if call.mandatory {
+            self.sent.add();
+        }
+        Ok(())
+    }
+}
+
+impl Publisher for Requests {
+    fn publish(&self, call: Call) -> Completion {
+        Completion::ready(self.send(&call))
+    }
+}
+
+impl fmt::Debug for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Requests")
+            .field("channel", &self.channel.id())
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sent {
+    fn add(&self) {
+        self.requests.fetch_add(1, Ordering::Release);
+        if self.unwatched.swap(false, Ordering::AcqRel) {
+            self.watcher.wake();
+        }
+    }
+}
+
+/// Requests that no queue has received.
+pub(crate) struct Returned {
+    channel: Channel,
+    sent: Arc<Sent>,
+    /// How many requests had been sent at the last look.
+    seen: u64,
+    pause: Duration,
+    look: Option<Pin<Box<Sleep>>>,
+    found: VecDeque<Delivery>,
+}
+
+impl Returned {
+    /// The next one; pending as long as there is none.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Delivery> {
+        loop {
+            if let Some(delivery) = self.found.pop_front() {
+                return Poll::Ready(delivery);
+            }
+            let Some(look) = &mut self.look else {
+                ready!(self.poll_watch(cx));
+                self.look = Some(Box::pin(sleep(self.pause)));
+                continue;
+            };
+            ready!(look.as_mut().poll(cx));
+            self.look = None;
+            self.look();
+        }
+    }
+
+    /// Ready while there is something to look for.
+    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.pause < LAST_LOOK {
+            return Poll::Ready(());
+        }
+        self.sent.watcher.register(cx.waker());
+        self.sent.unwatched.store(true, Ordering::Release);
+        if self.sent.requests.load(Ordering::Acquire) == self.seen {
+            return Poll::Pending;
+        }
+        self.sent.unwatched.store(false, Ordering::Release);
+        self.pause = FIRST_LOOK;
+        Poll::Ready(())
+    }
+
+    fn look(&mut self) {
+        let sent = self.sent.requests.load(Ordering::Acquire);
+        let is_new = sent != self.seen;
+        self.pause = if is_new { FIRST_LOOK } else { 2 * self.pause };
+        self.seen = sent;
+        // Without confirms there is nothing that this could wait for.
+        if let Some(Ok(returned)) = self.channel.wait_for_confirms().now_or_never() {
+            self.found.extend(returned.into_iter().map(|it| it.delivery));
+        }
+    }
+}
