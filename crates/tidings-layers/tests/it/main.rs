@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod answer;
 mod catch_panic;
 mod chaos;
 mod concurrency;

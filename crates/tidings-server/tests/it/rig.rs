@@ -56,6 +56,7 @@ impl Stage {
     }
 }
 
+#[expect(clippy::panic, reason = "a handler that panics is what is tested")]
 async fn work(
     State(stage): State<Stage>,
     token: Option<FencingToken>,
@@ -67,7 +68,7 @@ async fn work(
         .await;
     match &*request.key {
         "fail" => Err(HandlerError::fatal("a secret of the handler")),
-        "panic" => std::panic::panic_any("on purpose"),
+        "panic" => panic!("on purpose"),
         _ => Ok(Response::success("Worked", request.number)),
     }
 }
