@@ -6,7 +6,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{
-    Error, FnArg, ItemFn, Path, Result, Signature, Type, ext::IdentExt as _, meta,
+    Error, FnArg, Ident, ItemFn, Path, Result, Signature, Type, ext::IdentExt as _, meta,
     parse::Parser as _, spanned::Spanned as _,
 };
 
@@ -16,13 +16,17 @@ use crate::{attributes::once, contract};
 const MOST: usize = 9;
 
 /// Expands the attribute. A function that is refused stays, so that whoever calls it is not reported as well.
-pub(crate) fn expand(said: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(said: TokenStream, item: &TokenStream) -> TokenStream {
     let registered = settings(said).and_then(|krate| {
-        let function = syn::parse2(item.clone()).map_err(|error| not_a_function(&item, error))?;
+        let function = syn::parse2(item.clone()).map_err(|error| not_a_function(item, error))?;
         registration(&function, &contract::krate(krate))
     });
     let registered = registered.unwrap_or_else(|error| error.to_compile_error());
-    quote!(#item #registered)
+    quote! {
+        #[allow(clippy::unused_async, reason = "a handler is async whether or not it waits for anything")]
+        #item
+        #registered
+    }
 }
 
 fn settings(said: TokenStream) -> Result<Option<Path>> {
@@ -62,22 +66,71 @@ fn registration(function: &ItemFn, krate: &TokenStream) -> Result<TokenStream> {
         return Err(without_request(signature));
     };
     let cfgs = function.attrs.iter().filter(|it| it.path().is_ident("cfg"));
-    let (name, path) = (&signature.ident, signature.ident.unraw().to_string());
+    let path = signature.ident.unraw().to_string();
     let registry = quote!(#krate::registry);
-    let info = quote_spanned!(request.span()=> #registry::RequestInfo::of::<#request>());
-    let handler =
-        quote_spanned!(name.span()=> #registry::Any::of_request::<_, (#(#arguments,)*)>(#name));
+    let facts = placed(&registry, request.span());
+    let facts = quote_spanned!(request.span()=> #facts::RequestInfo::of::<#request>());
+    let handler = handler(signature, &arguments, &registry);
     Ok(quote! {
         #(#cfgs)*
         #registry::inventory::submit! {
             #registry::Registration::new(
-                #info,
+                #facts,
                 || #handler,
                 ::core::concat!(::core::module_path!(), "::", #path),
                 ::core::concat!(::core::file!(), ":", ::core::line!()),
             )
         }
     })
+}
+
+/// The handler as a value. Whatever is asked of a type is asked where the type is written, and of the answer where the
+/// function is named: the compiler points there, and says a thing once that it finds twice at one place.
+fn handler(signature: &Signature, arguments: &[&Type], registry: &TokenStream) -> TokenStream {
+    let Some((request, extractors)) = arguments.split_last() else {
+        return TokenStream::new();
+    };
+    let name = &signature.ident;
+    // Not the function's own names: it could have the name of one of these.
+    let [states, scope, format] =
+        ["states", "scope", "format"].map(|name| Ident::new(name, Span::mixed_site()));
+    let written = |at| placed(&quote!(#registry::written), at);
+    let asked = |extractor: &&&Type, what: &str, of: &Ident| {
+        let (at, what) = (extractor.span(), Ident::new(what, extractor.span()));
+        let written = written(at);
+        quote_spanned!(at=> #written::#what::<#extractor>(#of)?)
+    };
+    let checks = extractors.iter().map(|it| asked(&it, "check", &states));
+    let made = extractors.iter().map(|it| asked(&it, "extract", &scope));
+
+    let (here, there) = (request.span(), name.span());
+    let (at_request, at_name) = (written(here), written(there));
+    let read = quote_spanned!(here=> #at_request::request::<#request>(#scope, #format)?);
+    let promised = quote_spanned!(here=> &#at_request::promised::<#request>());
+    let handling = quote_spanned!(there=> #name(#(#made,)* #read));
+    let answer = quote_spanned!(there=> #at_name::answer(#promised, #handling, #format));
+    let handler = quote_spanned!(here=> #at_request::handler::<#request>);
+    let path = name.unraw().to_string();
+    quote! {
+        #handler(
+            ::core::concat!(::core::module_path!(), "::", #path),
+            |#states| {
+                let _ = #states;
+                #(#checks;)*
+                ::core::result::Result::Ok(())
+            },
+            |#scope, #format| ::core::result::Result::Ok(#answer),
+        )
+    }
+}
+
+/// A path that means what it meant, and of which the compiler says that it is written there.
+fn placed(path: &TokenStream, there: Span) -> TokenStream {
+    let placed = path.clone().into_iter().map(|mut token| {
+        token.set_span(there.resolved_at(token.span()));
+        token
+    });
+    placed.collect()
 }
 
 fn refuse_what_cannot_be_called(signature: &Signature) -> Result<()> {

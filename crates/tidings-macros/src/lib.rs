@@ -67,15 +67,7 @@ pub fn derive_request(input: TokenStream) -> TokenStream {
 /// Registers an async function as the handler of its last argument, a request.
 ///
 /// The function stays as it is: it can be called and tested. Every program that links its crate finds it, if it names
-/// the crate: `handlers_from!(the_crate)`, or `use the_crate as _;`.
-///
-/// ```ignore
-/// #[handler]
-/// async fn create_site(State(sites): State<Sites>, request: CreateSite) -> Result<Response<SiteCreated>, HandlerError> {
-///     let site = sites.create(&request.domain).await?;
-///     Ok(Response::success("Created", SiteCreated { id: site.id }))
-/// }
-/// ```
+/// the crate: `handlers_from!(the_crate)`, or `use the_crate as _;`. The module `registry` has an example.
 ///
 /// The arguments before the request are extractors. `State<T>` is whatever the program was given of type `T`. The
 /// function returns the reply that the request's derive names, or a `Result` of it with any error.
@@ -85,7 +77,7 @@ pub fn derive_request(input: TokenStream) -> TokenStream {
 /// | `crate = tidings_router` | where the generated code finds `registry` | `::tidings` |
 #[proc_macro_attribute]
 pub fn handler(said: TokenStream, item: TokenStream) -> TokenStream {
-    handler::expand(said.into(), item.into()).into()
+    handler::expand(said.into(), &item.into()).into()
 }
 
 fn derive(input: TokenStream, flavour: &contract::Flavour) -> TokenStream {

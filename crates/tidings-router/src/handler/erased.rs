@@ -4,7 +4,7 @@ use std::{any, fmt, future::Future, marker::PhantomData, sync::Arc};
 
 use tidings_core::{
     Contract, ContractInfo, Error, ErrorKind, Payload, Reply, codec::Format, contract::Request,
-    convention::Interest, error::Result, extract::Scope,
+    convention::Interest, error::Result, extract::Scope, message::FromMessage as _,
 };
 
 use crate::{
@@ -77,13 +77,18 @@ impl<S: 'static> AnyHandler<S> {
         Args: Arguments<S, Message: Request> + 'static,
         F::Returned: Future<Output: AnswerOf<<Args::Message as Contract>::Reply>> + Send + 'static,
     {
+        Self::answering::<Args::Message>(Arc::new(Answering {
+            function,
+            args: PhantomData,
+        }))
+    }
+
+    /// What answers this request.
+    pub(crate) fn answering<R: Request>(handler: ErasedHandler<S>) -> Self {
         Self {
-            interest: Args::interest(),
-            handler: Arc::new(Answering {
-                function,
-                args: PhantomData,
-            }),
-            ordered_by: OrderKey::lock_of(&RequestInfo::of::<Args::Message>()),
+            interest: R::interest(),
+            handler,
+            ordered_by: OrderKey::lock_of(&RequestInfo::of::<R>()),
         }
     }
 
@@ -188,9 +193,7 @@ where
 {
     fn call(&self, scope: &Scope<'_, S>, format: Format) -> Result<Handling> {
         let handling = self.function.apply(Args::make(scope, format)?);
-        Ok(Box::pin(async move {
-            answer::<Args::Message>(&handling.await.into_answer()?, format)
-        }))
+        Ok(answer(write::<Args::Message>, handling, format))
     }
 
     fn check(&self, state: &S) -> Result<()> {
@@ -202,7 +205,20 @@ where
     }
 }
 
-fn answer<R: Request>(reply: &R::Reply, format: Format) -> Result<Reply> {
+/// Waits for what a request's handler returns, and writes it.
+pub(crate) fn answer<P, F>(write: Write<P>, handling: F, format: Format) -> Handling
+where
+    P: 'static,
+    F: Future<Output: AnswerOf<P>> + Send + 'static,
+{
+    Box::pin(async move { write(&handling.await.into_answer()?, format) })
+}
+
+/// Encodes a reply of this type.
+pub(crate) type Write<P> = fn(&P, Format) -> Result<Reply>;
+
+/// Encodes the reply to this request, if it keeps its own rules.
+pub(crate) fn write<R: Request>(reply: &R::Reply, format: Format) -> Result<Reply> {
     R::validate_reply(reply).map_err(|invalid| {
         // Not as the source: whoever asked would read it as a fault of the request.
         let context = format!(

@@ -17,7 +17,7 @@ use tidings_core::{
     respond::Respond, transport::BoxFuture,
 };
 
-pub(crate) use self::erased::{ErasedHandler, check};
+pub(crate) use self::erased::{Erased, ErasedHandler, Write, answer, check, write};
 pub use self::{answer::AnswerOf, arguments::Arguments, erased::AnyHandler, function::Function};
 
 /// A handler at work. This box is the one allocation that a message costs beyond its decoding.

@@ -4,9 +4,40 @@
 //! the linker before `main` and never changes. The linker leaves out a crate that the program never names:
 //! `use that_crate as _;` names it, and a [`Package`] beside it lets [`Registered::idle_packages`] tell when it
 //! brought nothing.
+//!
+//! ```
+//! # extern crate tidings_router as tidings;
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
+//! use tidings_core::{HandlerError, Request, contract::Response};
+//! use tidings_router::{State, registry::{Registered, handler}};
+//!
+//! #[derive(Request, Serialize, Deserialize, JsonSchema)]
+//! #[request(exchange = "open_shop", response = ShopOpened, lock = "name")]
+//! # #[request(crate = tidings_core)]
+//! struct OpenShop {
+//!     name: String,
+//! }
+//!
+//! #[derive(Serialize, Deserialize, JsonSchema)]
+//! struct ShopOpened {
+//!     street: String,
+//! }
+//!
+//! #[handler]
+//! async fn open_shop(State(street): State<String>, request: OpenShop) -> Result<Response<ShopOpened>, HandlerError> {
+//!     Ok(Response::success(format!("{} is open", request.name), ShopOpened { street }))
+//! }
+//!
+//! let all = Registered::all()?;
+//! assert!(all.get("open_shop").is_some());
+//! # Ok::<(), tidings_core::Error>(())
+//! ```
 
 mod registered;
 mod request_info;
+#[doc(hidden)]
+pub mod written;
 
 use crate::{AnyHandler, States};
 
@@ -18,10 +49,6 @@ pub use tidings_core::handler;
 pub use self::{registered::Registered, request_info::RequestInfo};
 #[doc(inline)]
 pub use crate::{handlers_from, register_handler, register_package};
-
-/// A handler that finds its state by type. Named by what `#[handler]` writes.
-#[doc(hidden)]
-pub type Any = AnyHandler<States>;
 
 /// One handler that registered itself.
 #[derive(Clone, Copy, Debug)]
@@ -94,37 +121,10 @@ const fn krate(path: &'static str) -> &'static str {
     path.split_at(end).0
 }
 
-/// Registers a handler: what `#[handler]` writes beside a function.
+/// Registers a handler, as `#[handler]` does.
 ///
-/// ```
-/// # use tidings_router::registry;
-/// # mod shop {
-/// # use {schemars::JsonSchema, serde::{Deserialize, Serialize}, tidings_core::contract::{Contract, Invalid, Kind, Lock, Request}};
-/// # #[derive(Serialize, Deserialize, JsonSchema)]
-/// # pub struct OpenShop { pub name: String }
-/// # impl Contract for OpenShop {
-/// #     const NAME: &'static str = "open_shop";
-/// #     const VERSION: u32 = 1;
-/// #     const KIND: Kind = Kind::Call;
-/// #     type Reply = String;
-/// # }
-/// # impl Request for OpenShop {
-/// #     const LOCK: Lock = Lock::Whole;
-/// #     const SECRETS: &'static [&'static str] = &[];
-/// #     const REMEMBERED: Option<std::time::Duration> = None;
-/// #     fn lock_value(&self) -> Option<String> { None }
-/// #     fn validate_reply(_: &String) -> Result<(), Invalid> { Ok(()) }
-/// # }
-/// # }
-/// # use shop::OpenShop;
-/// async fn open_shop(request: OpenShop) -> String {
-///     format!("{} is open", request.name)
-/// }
-/// registry::register_handler!(OpenShop, open_shop);
-///
-/// let all = registry::Registered::all().unwrap();
-/// assert!(all.get("open_shop").unwrap().function.ends_with("open_shop"));
-/// ```
+/// It asks for what [`AnyHandler::of_request`](crate::AnyHandler::of_request) asks for, and is for handlers that no
+/// attribute can be put on, such as those that another macro writes.
 #[macro_export]
 macro_rules! register_handler {
     ($request:ty, $function:ident) => {
@@ -158,7 +158,7 @@ macro_rules! register_package {
 /// Written beside `main`, outside of functions. A crate is named as in paths, with underscores; a crate without any
 /// handler is in [`Registered::idle_packages`](crate::registry::Registered::idle_packages).
 ///
-/// ```ignore
+/// ```text
 /// tidings::handlers_from!(site_handlers, database_handlers);
 /// ```
 #[macro_export]

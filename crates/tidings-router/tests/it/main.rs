@@ -5,6 +5,7 @@
 mod bench;
 mod errors;
 mod extractors;
+mod handlers;
 mod ordering;
 mod registry;
 mod subscribers;
