@@ -77,7 +77,7 @@ impl Format {
 /// The reason without the value that caused it: reasons go to logs, payloads do not.
 ///
 /// serde says ``invalid type: string "secret", expected u32``; the kind of value is enough.
-fn without_values(reason: &str) -> String {
+pub(crate) fn without_values(reason: &str) -> String {
     let prefix = ["invalid type: ", "invalid value: "]
         .into_iter()
         .find(|prefix| reason.starts_with(prefix));

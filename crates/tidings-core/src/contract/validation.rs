@@ -84,13 +84,18 @@ impl Invalid {
     }
 }
 
+/// The first ten: a line of a log is for people.
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, violation) in self.violations.iter().enumerate() {
+        const SHOWN: usize = 10;
+        for (index, violation) in self.violations.iter().take(SHOWN).enumerate() {
             let separator = if index == 0 { "" } else { "; " };
             write!(f, "{separator}`{}`: {}", violation.path, violation.message)?;
         }
-        Ok(())
+        match self.violations.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }
 

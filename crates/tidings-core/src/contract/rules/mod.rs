@@ -8,6 +8,8 @@
 mod json;
 mod number;
 mod plan;
+mod quotes;
+mod scalar;
 mod tree;
 mod walk;
 
@@ -15,10 +17,10 @@ use std::{fmt, sync::OnceLock};
 
 use schemars::Schema;
 
-use self::{json::Json, plan::Plan, walk::Walked};
+use self::{json::Json, plan::Plan, quotes::unquoted, walk::Walked};
 use super::{Contract, Invalid, Place, Violation};
 use crate::{
-    codec::Format,
+    codec::{Format, without_values},
     error::{Error, ErrorKind, Result},
 };
 
@@ -94,19 +96,19 @@ impl Shape {
         match format {
             Format::Json | Format::PythonJson => {}
         }
-        let broken = match serde_json::from_slice::<T>(body) {
+        let refusal = match serde_json::from_slice::<T>(body) {
             Ok(message) => match message.validate() {
                 Ok(()) => return Ok(message),
-                Err(broken) => Some(broken),
+                Err(broken) => Refusal::Type(broken),
             },
-            Err(_) => None,
+            Err(error) => Refusal::Serde(error),
         };
-        self.explain(body, broken)
+        self.explain(body, refusal)
     }
 
     /// The second, slow reading of a message that serde or the type has refused.
     #[cold]
-    fn explain<T: Contract>(&self, body: &[u8], broken: Option<Invalid>) -> Result<T> {
+    fn explain<T: Contract>(&self, body: &[u8], refusal: Refusal) -> Result<T> {
         let document = json::read(body, self.rules).map_err(|error| {
             let json::Unreadable {
                 reason,
@@ -118,22 +120,26 @@ impl Shape {
             Error::new(ErrorKind::Decode, context).within(T::info())
         })?;
         let plan = self.plan.get_or_init(|| Plan::new(&self.schema()));
-        let Walked {
-            document,
-            violations,
-            refused: firmly,
-        } = walk::walk(plan, self.rules, document);
-        let again = match broken {
-            Some(broken) => Err(broken),
-            None => made::<T>(document),
+        let walked = walk::walk(plan, self.rules, document);
+        let broken = match refusal {
+            Refusal::Type(broken) => broken,
+            Refusal::Serde(error) => match (made::<T>(walked.document.clone()), self.rules) {
+                (Ok(_), _) if walked.refused => Invalid::new(Vec::new()),
+                (Ok(message), Rules::Lax) => return Ok(message),
+                (Ok(_), Rules::Strict) => as_serde_says(&error),
+                (Err(broken), _) => broken,
+            },
         };
-        match again {
-            Ok(message) if self.rules == Rules::Lax && !firmly => Ok(message),
-            Ok(_) if firmly => Err(refused::<T>(Invalid::new(violations))),
-            Ok(_) => Err(refused::<T>(complete(violations, unlike_json()))),
-            Err(broken) => Err(refused::<T>(complete(violations, broken))),
-        }
+        let invalid = complete(walked, broken);
+        let context = format!("{} breaks its rules: {invalid}", T::info());
+        Err(Error::new(ErrorKind::Invalid, context).with_source(invalid))
     }
+}
+
+/// Who refused the bytes at first.
+enum Refusal {
+    Serde(serde_json::Error),
+    Type(Invalid),
 }
 
 impl fmt::Debug for Shape {
@@ -156,16 +162,19 @@ fn made<T: Contract>(document: Json) -> Result<T, Invalid> {
 }
 
 /// What the walk has named, and what the type refuses beyond that.
-fn complete(mut violations: Vec<Violation>, broken: Invalid) -> Invalid {
-    let walked = violations.len();
-    for violation in broken.into_violations() {
-        let named = violations[..walked]
-            .iter()
-            .any(|known| one_way(&known.location, &violation.location));
-        if !named {
-            violations.push(violation);
-        }
-    }
+fn complete(walked: Walked, broken: Invalid) -> Invalid {
+    let (named, document) = (&walked.violations, &walked.document);
+    let unnamed = |violation: &Violation| {
+        let mut named = named.iter();
+        !named.any(|known| one_way(&known.location, &violation.location))
+    };
+    let broken = broken.into_violations().into_iter();
+    let broken = broken
+        .filter(unnamed)
+        .map(|violation| unquoted(violation, document));
+    let broken: Vec<_> = broken.collect();
+    let mut violations = walked.violations;
+    violations.extend(broken);
     Invalid::new(violations)
 }
 
@@ -174,13 +183,8 @@ fn one_way(a: &[Place], b: &[Place]) -> bool {
     a.iter().zip(b).all(|(a, b)| a == b)
 }
 
-/// What is left when a strict contract refuses a document in which every value fits.
-fn unlike_json() -> Invalid {
-    let message = "Value error, a member is there twice";
+/// What is left when a strict contract refuses a document in which every value fits: a member is there twice.
+fn as_serde_says(error: &serde_json::Error) -> Invalid {
+    let message = format!("Value error, {}", without_values(&error.to_string()));
     Invalid::new(vec![Violation::new(Vec::new(), message, "value_error")])
-}
-
-fn refused<T: Contract>(invalid: Invalid) -> Error {
-    let context = format!("{} breaks its rules: {invalid}", T::info());
-    Error::new(ErrorKind::Invalid, context).with_source(invalid)
 }

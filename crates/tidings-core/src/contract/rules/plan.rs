@@ -34,6 +34,7 @@ pub(super) enum Node {
     /// One of these, with the names that pydantic would give them.
     Either(Vec<(String, Self)>),
     Tagged(Tagged),
+    Variants(Variants),
     /// All of these at once: the members of flattened types.
     All(Vec<Self>),
     /// The definition of this index.
@@ -93,6 +94,22 @@ pub(super) struct Dictionary {
 pub(super) struct Tagged {
     pub(super) tag: String,
     pub(super) variants: Vec<(String, Node)>,
+}
+
+/// The variants of an enum, as serde writes them unless told otherwise.
+#[derive(Debug)]
+pub(super) struct Variants {
+    /// Those without data.
+    pub(super) bare: Vec<String>,
+    /// Those with data.
+    pub(super) full: Vec<(String, Node)>,
+}
+
+impl Variants {
+    pub(super) fn names(&self) -> Vec<String> {
+        let full = self.full.iter().map(|(name, _)| name);
+        self.bare.iter().chain(full).cloned().collect()
+    }
 }
 
 impl Plan {
@@ -295,17 +312,34 @@ fn either(branches: &[Value], names: &[&str]) -> Node {
     if let Some(tagged) = tagged(branches, names) {
         return Node::Tagged(tagged);
     }
-    let mut nodes: Vec<_> = branches.iter().map(|b| node(b, "", names)).collect();
-    if nodes.iter().all(|node| matches!(node, Node::Choice(_))) {
-        let choices = nodes.drain(..).filter_map(|node| match node {
-            Node::Choice(choices) => Some(choices),
-            _ => None,
-        });
-        return Node::Choice(choices.flatten().collect());
+    if let Some(variants) = variants(branches, names) {
+        return match variants.full.len() {
+            0 => Node::Choice(variants.bare),
+            _ => Node::Variants(variants),
+        };
     }
-    let labelled = branches.iter().zip(nodes);
-    let labelled = labelled.map(|(branch, node)| (label(branch), node));
-    Node::Either(labelled.collect())
+    let branch = |branch| (label(branch), node(branch, "", names));
+    Node::Either(branches.iter().map(branch).collect())
+}
+
+/// The branches as variants, if each is some constants or a record of one member that tolerates no other.
+fn variants(branches: &[Value], names: &[&str]) -> Option<Variants> {
+    let mut variants = Variants {
+        bare: Vec::new(),
+        full: Vec::new(),
+    };
+    for branch in branches {
+        let alone = branch.get("additionalProperties") == Some(&Value::Bool(false));
+        match choice(branch.as_object()?) {
+            Node::Choice(choices) => variants.bare.extend(choices),
+            _ => {
+                let name = single(branch).filter(|_| alone)?;
+                let data = node(&branch["properties"][name], "", names);
+                variants.full.push((name.to_owned(), data));
+            }
+        }
+    }
+    Some(variants)
 }
 
 /// The branches as variants, if there is a member that has another constant in each of them.
@@ -345,10 +379,7 @@ fn label(schema: &Value) -> String {
         Some("boolean") => "bool".to_owned(),
         Some("string") => "str".to_owned(),
         Some("array") => format!("list[{}]", inner("items")),
-        Some("object") => match single(schema) {
-            Some(name) => name.to_owned(),
-            None => format!("dict[str,{}]", inner("additionalProperties")),
-        },
+        Some("object") => format!("dict[str,{}]", inner("additionalProperties")),
         _ => "any".to_owned(),
     }
 }

@@ -30,26 +30,6 @@ impl Mismatch {
         self
     }
 
-    /// The reason without the string that is the reason: errors of parsers like to quote what they could not parse.
-    fn without(mut self, said: &str) -> Self {
-        const LEAST: usize = 4;
-        let debugged = format!("{said:?}");
-        let quoted = [
-            debugged,
-            format!("\"{said}\""),
-            format!("'{said}'"),
-            format!("`{said}`"),
-        ];
-        for quoted in quoted {
-            self.reason = self.reason.replace(&quoted, "it");
-        }
-        // What is shorter may be part of any word.
-        if said.len() >= LEAST {
-            self.reason = self.reason.replace(said, "it");
-        }
-        self
-    }
-
     /// The way to the value, and what is wrong with it.
     pub(super) fn into_parts(self) -> (Vec<Place>, String) {
         (self.backwards.into_iter().rev().collect(), self.reason)
@@ -107,11 +87,7 @@ impl<'de> Deserializer<'de> for Json {
             Self::Bool(value) => visitor.visit_bool(value),
             Self::Int(value) => integer(value, visitor),
             Self::Huge(value) | Self::Float(value) => visitor.visit_f64(value),
-            Self::Text(value) => {
-                let said = value.clone();
-                let result = visitor.visit_string(value);
-                result.map_err(|mismatch: Mismatch| mismatch.without(&said))
-            }
+            Self::Text(value) => visitor.visit_string(value),
             Self::Torn => Err(Mismatch::custom("the string has half a surrogate pair")),
             Self::List(elements) => {
                 let mut elements = Elements {

@@ -7,12 +7,16 @@ use super::{
     Rules,
     json::Json,
     number,
-    plan::{Dictionary, List, Node, Plan, Record, Spelling, Tagged, Text},
+    plan::{Dictionary, List, Node, Plan, Record, Tagged, Variants},
 };
 use crate::contract::{Place, Violation};
 
 /// How many violations a list names at most: a list of a million wrong elements is answered, not repeated.
 const MOST: usize = 1_000;
+
+/// How many values are looked at, at most. A type that nests alternatives of itself can be asked to look at one value
+/// again and again; what is not looked at is left to the type.
+const STEPS: usize = 10_000_000;
 
 /// What came of a walk.
 #[derive(Debug)]
@@ -34,6 +38,7 @@ pub(super) fn walk(plan: &Plan, rules: Rules, document: Json) -> Walked {
         way: Vec::new(),
         violations: Vec::new(),
         refused: false,
+        steps: 0,
     };
     let document = walker.value(&plan.root, document);
     Walked {
@@ -43,16 +48,17 @@ pub(super) fn walk(plan: &Plan, rules: Rules, document: Json) -> Walked {
     }
 }
 
-struct Walker<'p> {
+pub(super) struct Walker<'p> {
     plan: &'p Plan,
-    lax: bool,
+    pub(super) lax: bool,
     way: Vec<Place>,
     violations: Vec<Violation>,
-    refused: bool,
+    pub(super) refused: bool,
+    steps: usize,
 }
 
 impl<'p> Walker<'p> {
-    fn complain(&mut self, code: &'static str, message: impl Into<String>) {
+    pub(super) fn complain(&mut self, code: &'static str, message: impl Into<String>) {
         if self.violations.len() < MOST {
             let violation = Violation::new(self.way.clone(), message, code);
             self.violations.push(violation);
@@ -68,8 +74,10 @@ impl<'p> Walker<'p> {
 
     /// The value as it is meant; one that cannot be meant stays as it is.
     fn value(&mut self, node: &'p Node, value: Json) -> Json {
+        self.steps += 1;
         match node {
             Node::Any => return value,
+            _ if self.steps > STEPS => return value,
             Node::Defined(index) => return self.value(self.plan.defined(*index), value),
             Node::Optional(_) if value == Json::Null => return value,
             Node::Optional(node) => return self.value(node, value),
@@ -91,6 +99,7 @@ impl<'p> Walker<'p> {
             Node::Record(record) => return self.record(record, value),
             Node::Dictionary(dictionary) => return self.dictionary(dictionary, value),
             Node::Either(branches) => return self.either(branches, value),
+            Node::Variants(variants) => return self.variants(variants, value),
             Node::Tagged(tagged) => return self.tagged(tagged, value),
             Node::All(nodes) => {
                 return nodes
@@ -105,170 +114,6 @@ impl<'p> Walker<'p> {
             Node::Choice(choices) => self.choice(choices, &value),
         }
         value
-    }
-
-    fn bounded(&mut self, bounds: &number::Bounds, value: Json, is: fn(&Json) -> bool) -> Json {
-        if is(&value) {
-            if let Some((code, message)) = bounds.broken(&value) {
-                self.refused |= matches!(value, Json::Float(float) if float.is_nan());
-                self.complain(code, message);
-            }
-        }
-        value
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "only floats without a fraction and within 64 bits are cast"
-    )]
-    fn integer(&mut self, value: Json) -> Json {
-        let (code, message) = match &value {
-            Json::Int(_) | Json::Huge(_) => return value,
-            Json::Bool(value) if self.lax => return Json::Int((*value).into()),
-            Json::Float(float) if self.lax && !float.is_finite() => {
-                ("finite_number", "Input should be a finite number")
-            }
-            Json::Float(float) if self.lax && float.fract() != 0.0 => (
-                "int_from_float",
-                "Input should be a valid integer, got a number with a fractional part",
-            ),
-            // Beyond 64 bits a float stands for many integers.
-            Json::Float(float) if self.lax && float.abs() >= 9_223_372_036_854_775_808.0 => (
-                "int_parsing_size",
-                "Unable to parse input string as an integer, exceeded maximum size",
-            ),
-            Json::Float(float) if self.lax => return Json::Int(*float as i128),
-            Json::Text(text) if self.lax => match number::integer(text) {
-                Some(integer) => return integer,
-                None => (
-                    "int_parsing",
-                    "Input should be a valid integer, unable to parse string as an integer",
-                ),
-            },
-            Json::Torn if self.lax => TORN,
-            _ => ("int_type", "Input should be a valid integer"),
-        };
-        self.complain(code, message);
-        value
-    }
-
-    fn number(&mut self, value: Json) -> Json {
-        let (code, message) = match &value {
-            Json::Float(float) if !self.lax && !float.is_finite() => {
-                ("finite_number", "Input should be a finite number")
-            }
-            Json::Int(_) | Json::Huge(_) | Json::Float(_) => return value,
-            Json::Bool(value) if self.lax => return Json::Float(f64::from(u8::from(*value))),
-            Json::Text(text) if self.lax => match number::float(text) {
-                Some(float) => return Json::Float(float),
-                None => (
-                    "float_parsing",
-                    "Input should be a valid number, unable to parse string as a number",
-                ),
-            },
-            Json::Torn if self.lax => TORN,
-            _ => ("float_type", "Input should be a valid number"),
-        };
-        self.complain(code, message);
-        value
-    }
-
-    fn truth(&mut self, value: Json) -> Json {
-        const UNCLEAR: (&str, &str) = (
-            "bool_parsing",
-            "Input should be a valid boolean, unable to interpret input",
-        );
-        const NONE: (&str, &str) = ("bool_type", "Input should be a valid boolean");
-        let (code, message) = match &value {
-            Json::Bool(_) => return value,
-            Json::Int(0 | 1) if self.lax => return Json::Bool(value == Json::Int(1)),
-            Json::Int(integer) if self.lax && i64::try_from(*integer).is_ok() => UNCLEAR,
-            Json::Float(float) if self.lax && (*float == 0.0 || *float == 1.0) => {
-                return Json::Bool(*float == 1.0);
-            }
-            Json::Float(float) if self.lax && float.fract() == 0.0 && float.abs() < 9.2e18 => {
-                UNCLEAR
-            }
-            Json::Text(text) if self.lax => match number::truth(text) {
-                Some(truth) => return Json::Bool(truth),
-                None => UNCLEAR,
-            },
-            Json::Torn if self.lax => TORN,
-            _ => NONE,
-        };
-        self.complain(code, message);
-        value
-    }
-
-    fn text(&mut self, rules: &Text, value: Json) -> Json {
-        let text = match &value {
-            Json::Text(text) if self.lax && rules.format == Spelling::DateTime => {
-                match text.parse() {
-                    Ok(seconds) => return self.moment(Json::Float(seconds)),
-                    Err(_) => text,
-                }
-            }
-            Json::Text(text) => text,
-            Json::Torn => {
-                self.complain(TORN.0, TORN.1);
-                return value;
-            }
-            Json::Int(_) | Json::Float(_) if self.lax && rules.format == Spelling::DateTime => {
-                return self.moment(value);
-            }
-            _ => {
-                let (code, message) = match rules.format {
-                    Spelling::Plain => ("string_type", "Input should be a valid string"),
-                    Spelling::Uuid => (
-                        "uuid_type",
-                        "UUID input should be a string, bytes or UUID object",
-                    ),
-                    Spelling::DateTime => ("datetime_type", "Input should be a valid datetime"),
-                };
-                self.complain(code, message);
-                return value;
-            }
-        };
-        if let Some((code, message)) = misspelt(rules, text) {
-            self.complain(code, message);
-        }
-        value
-    }
-
-    /// The moment that so many seconds (or, for great numbers, milliseconds) after 1970 are.
-    fn moment(&mut self, value: Json) -> Json {
-        let seconds = match value {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "moments this far away are refused"
-            )]
-            Json::Int(seconds) => seconds as f64,
-            Json::Float(seconds) => seconds,
-            _ => f64::NAN,
-        };
-        let seconds = if seconds.abs() > 2e10 {
-            seconds / 1e3
-        } else {
-            seconds
-        };
-        // Python's moments have microseconds.
-        let micros = jiff::SignedDuration::try_from_secs_f64(seconds)
-            .ok()
-            .and_then(|since| jiff::Timestamp::from_duration(since).ok())
-            .and_then(|moment| moment.round(jiff::Unit::Microsecond).ok());
-        if let Some(moment) = micros {
-            return Json::Text(moment.to_string());
-        }
-        self.complain("datetime_parsing", "Input should be a valid datetime");
-        value
-    }
-
-    fn choice(&mut self, choices: &[String], value: &Json) {
-        match value {
-            Json::Text(text) if choices.contains(text) => {}
-            Json::Torn => self.complain(TORN.0, TORN.1),
-            _ => self.complain("enum", format!("Input should be {}", one_of(choices))),
-        }
     }
 
     fn list(&mut self, list: &'p List, value: Json) -> Json {
@@ -428,21 +273,24 @@ impl<'p> Walker<'p> {
 
     /// The first branch that fits as it is, else the first that fits when it is forgiven.
     fn either(&mut self, branches: &'p [(String, Node)], value: Json) -> Json {
-        let before = self.violations.len();
-        for lax in [false, true] {
-            // A strict walk has only strict branches.
-            if lax && !self.lax {
-                break;
-            }
+        // A strict walk has only strict branches.
+        let modes = if self.lax {
+            &[false, true][..]
+        } else {
+            &[false]
+        };
+        for lax in modes {
             for (_, node) in branches {
                 let mut trial = Walker {
                     plan: self.plan,
-                    lax,
+                    lax: *lax,
                     way: Vec::new(),
                     violations: Vec::new(),
                     refused: false,
+                    steps: self.steps,
                 };
                 let meant = trial.value(node, value.clone());
+                self.steps = trial.steps;
                 if trial.violations.is_empty() {
                     return meant;
                 }
@@ -452,8 +300,39 @@ impl<'p> Walker<'p> {
             let place = Place::Member(label.clone());
             self.within(place, |walker| walker.value(node, value.clone()));
         }
-        debug_assert!(self.violations.len() > before || before >= MOST);
         value
+    }
+
+    /// A variant is its name alone, or a record with one member of its name.
+    fn variants(&mut self, variants: &'p Variants, value: Json) -> Json {
+        match value {
+            Json::Text(name) if variants.bare.contains(&name) => Json::Text(name),
+            Json::Record(mut members) if members.len() == 1 => {
+                let (name, data) = members.remove(0);
+                let node = variants.full.iter().find(|(known, _)| *known == name);
+                let data = match node {
+                    Some((_, node)) => {
+                        let place = Place::Member(name.clone());
+                        self.within(place, |walker| walker.value(node, data))
+                    }
+                    None => {
+                        self.choice(&variants.names(), &Json::Null);
+                        data
+                    }
+                };
+                Json::Record(vec![(name, data)])
+            }
+            value => {
+                // A variant with data is none without it.
+                let found = if value == Json::Torn {
+                    &value
+                } else {
+                    &Json::Null
+                };
+                self.choice(&variants.names(), found);
+                value
+            }
+        }
     }
 
     fn tagged(&mut self, tagged: &'p Tagged, value: Json) -> Json {
@@ -488,62 +367,12 @@ impl<'p> Walker<'p> {
     }
 }
 
-const TORN: (&str, &str) = (
-    "string_unicode",
-    "Input should be a valid string, unable to parse raw data as a unicode string",
-);
-
-fn misspelt(rules: &Text, text: &str) -> Option<(&'static str, String)> {
-    let length = text.chars().count() as u64;
-    if let Some(least) = rules.shortest.filter(|least| length < *least) {
-        let characters = plural(least, "character");
-        let message = format!("String should have at least {least} {characters}");
-        return Some(("string_too_short", message));
-    }
-    if let Some(most) = rules.longest.filter(|most| length > *most) {
-        let characters = plural(most, "character");
-        let message = format!("String should have at most {most} {characters}");
-        return Some(("string_too_long", message));
-    }
-    if let Some(pattern) = rules
-        .pattern
-        .as_ref()
-        .filter(|pattern| !pattern.is_match(text))
-    {
-        let message = format!("String should match pattern '{pattern}'");
-        return Some(("string_pattern_mismatch", message));
-    }
-    match rules.format {
-        Spelling::Uuid if uuid::Uuid::parse_str(text).is_err() => {
-            Some(("uuid_parsing", "Input should be a valid UUID".to_owned()))
-        }
-        Spelling::DateTime if !is_moment(text) => Some((
-            "datetime_from_date_parsing",
-            "Input should be a valid datetime or date".to_owned(),
-        )),
-        _ => None,
-    }
-}
-
-fn is_moment(text: &str) -> bool {
-    text.parse::<jiff::Timestamp>().is_ok() || text.parse::<jiff::civil::DateTime>().is_ok()
-}
-
 fn too_many(name: &str, most: u64, found: &str) -> String {
     let items = plural(most, "item");
     format!("{name} should have at most {most} {items} after validation, not {found}")
 }
 
-fn plural(count: u64, noun: &str) -> String {
+pub(super) fn plural(count: u64, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{noun}{ending}")
-}
-
-/// `'a', 'b' or 'c'`.
-fn one_of(choices: &[String]) -> String {
-    let quoted: Vec<_> = choices.iter().map(|choice| format!("'{choice}'")).collect();
-    match quoted.split_last() {
-        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
-        _ => quoted.concat(),
-    }
 }

@@ -4,7 +4,9 @@
 //! otherwise and why; `tests/python/lax_rules.py` writes it.
 
 mod contracts;
+mod types;
 
+use proptest::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tidings_core::{
@@ -162,5 +164,72 @@ fn a_lax_contract_reads_the_documents_that_python_reads() {
         let outcome = decode::<Anything>(Rules::Lax, text.as_bytes());
         let read = outcome.map_or_else(|error| error.kind() != ErrorKind::Decode, |_| true);
         assert_eq!(read, case["read"].as_bool().unwrap(), "{text:?}");
+    }
+}
+
+/// Documents that are nearly requests: the members of `Several`, with anything in them.
+fn nearly() -> impl Strategy<Value = String> {
+    let scalar = prop_oneof![
+        Just("null".to_owned()),
+        any::<bool>().prop_map(|value| value.to_string()),
+        any::<i64>().prop_map(|value| value.to_string()),
+        any::<f64>().prop_map(|value| format!("{value:?}")),
+        "[ -+_.0-9eE]{0,6}".prop_map(|text| format!("{text:?}")),
+        any::<String>().prop_map(|text| json!(text).to_string()),
+        Just("NaN".to_owned()),
+        Just(r#""\ud800""#.to_owned()),
+    ];
+    let name = prop_oneof![
+        Just("name"),
+        Just("count"),
+        Just("ratio"),
+        Just("tags"),
+        Just("site"),
+        Just("colour"),
+        Just("note"),
+        Just("enabled"),
+        Just("domain"),
+        Just("port"),
+        Just("value"),
+        Just("1"),
+    ];
+    scalar.prop_recursive(4, 32, 8, move |inner| {
+        let list = proptest::collection::vec(inner.clone(), 0..4);
+        let members = proptest::collection::vec((name.clone(), inner), 0..10);
+        prop_oneof![
+            list.prop_map(|elements| format!("[{}]", elements.join(","))),
+            members.prop_map(|members| {
+                let member = |(name, value)| format!("\"{name}\":{value}");
+                let members: Vec<_> = members.into_iter().map(member).collect();
+                format!("{{{}}}", members.join(","))
+            }),
+        ]
+    })
+}
+
+fn lax_takes_what_strict_takes<T: Contract>(text: &[u8]) {
+    let strict = outcome::<T>(Rules::Strict, text);
+    let lax = outcome::<T>(Rules::Lax, text);
+    let plain = serde_json::from_slice::<T>(text).is_ok_and(|message| message.validate().is_ok());
+    assert_eq!(strict.get("value").is_some(), plain, "{strict}");
+    if plain {
+        assert_eq!(strict, lax);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        lax_takes_what_strict_takes::<Several>(&bytes);
+        lax_takes_what_strict_takes::<Anything>(&bytes);
+    }
+
+    #[test]
+    fn what_a_strict_contract_takes_a_lax_one_takes(text in nearly()) {
+        lax_takes_what_strict_takes::<Several>(text.as_bytes());
+        lax_takes_what_strict_takes::<Outer>(text.as_bytes());
+        lax_takes_what_strict_takes::<IntOrInts>(text.as_bytes());
+        lax_takes_what_strict_takes::<StrsByInt>(text.as_bytes());
+        lax_takes_what_strict_takes::<FloatBetween>(text.as_bytes());
     }
 }
