@@ -4,3 +4,4 @@
 //! stack; here is what surrounds it: which handlers there are, what the file asks for, what operators see.
 
 pub mod config;
+pub mod journal;

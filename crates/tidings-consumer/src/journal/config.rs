@@ -85,12 +85,12 @@ fn endpoint(base_url: &str, name: &str) -> Result<Uri> {
             "the URL of the log server {what}: write `base_url` as in `https://logs.example.com/api/v1`"
         ))
     };
+    if !base_url.starts_with("http://") && !base_url.starts_with("https://") {
+        return Err(wrong("does not begin with `http://` or `https://`"));
+    }
     let uri: Uri = format!("{}/{name}", base_url.trim_end_matches('/'))
         .parse()
         .map_err(|_| wrong("is none"))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err(wrong("does not begin with `http://` or `https://`"));
-    }
     if uri.host().is_none_or(str::is_empty) {
         return Err(wrong("has no host"));
     }

@@ -9,19 +9,31 @@ use super::{queue::Queue, service::JournalService, source::Source};
 /// Records every request and its answer.
 #[derive(Clone, Debug)]
 pub struct JournalLayer {
-    queue: Arc<Queue>,
-    source: Arc<Source>,
+    to: Option<(Arc<Queue>, Arc<Source>)>,
 }
 
 impl JournalLayer {
+    /// Records nothing: for programs without a log server.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self { to: None }
+    }
+
     pub(super) fn new(queue: Arc<Queue>, source: Arc<Source>) -> Self {
-        Self { queue, source }
+        Self {
+            to: Some((queue, source)),
+        }
     }
 
     /// One line for the list of layers.
     #[must_use]
     pub fn describe(&self) -> String {
-        "journal: requests and answers, to the log server".to_owned()
+        let to = if self.to.is_some() {
+            "requests and answers, to the log server"
+        } else {
+            "off"
+        };
+        format!("journal: {to}")
     }
 }
 
@@ -29,6 +41,6 @@ impl<S> Layer<S> for JournalLayer {
     type Service = JournalService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        JournalService::new(inner, Arc::clone(&self.queue), Arc::clone(&self.source))
+        JournalService::new(inner, self.to.clone())
     }
 }

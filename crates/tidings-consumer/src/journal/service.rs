@@ -20,17 +20,12 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct JournalService<S> {
     inner: S,
-    queue: Arc<Queue>,
-    source: Arc<Source>,
+    to: Option<(Arc<Queue>, Arc<Source>)>,
 }
 
 impl<S> JournalService<S> {
-    pub(super) fn new(inner: S, queue: Arc<Queue>, source: Arc<Source>) -> Self {
-        Self {
-            inner,
-            queue,
-            source,
-        }
+    pub(super) fn new(inner: S, to: Option<(Arc<Queue>, Arc<Source>)>) -> Self {
+        Self { inner, to }
     }
 }
 
@@ -45,7 +40,8 @@ impl<S: Service<Call, Response = Reply, Error = Error>> Service<Call> for Journa
 
     #[inline]
     fn call(&mut self, call: Call) -> Self::Future {
-        let ticket = self.queue.admit(&self.source, &call);
+        let to = self.to.as_ref();
+        let ticket = to.and_then(|(queue, source)| queue.admit(source, &call));
         let deadline = call.deadline;
         JournalFuture {
             open: Open { ticket, deadline },
