@@ -17,6 +17,7 @@ mod ordering;
 mod publishing;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
+mod registering;
 mod resilience;
 mod signals;
 mod spans;
