@@ -96,6 +96,10 @@ impl Shape {
         match format {
             Format::Json | Format::PythonJson => {}
         }
+        // serde makes a struct of a list, too; a message is an object.
+        if body.trim_ascii_start().starts_with(b"[") && self.plan().is_record() {
+            return self.explain(body, Refusal::Positions);
+        }
         let refusal = match serde_json::from_slice::<T>(body) {
             Ok(message) => match message.validate() {
                 Ok(()) => return Ok(message),
@@ -104,6 +108,10 @@ impl Shape {
             Err(error) => Refusal::Serde(error),
         };
         self.explain(body, refusal)
+    }
+
+    fn plan(&self) -> &Plan {
+        self.plan.get_or_init(|| Plan::new(&self.schema()))
     }
 
     /// The second, slow reading of a message that serde or the type has refused.
@@ -119,9 +127,9 @@ impl Shape {
                 format!("cannot decode the message: {reason} at line {line} column {column}");
             Error::new(ErrorKind::Decode, context).within(T::info())
         })?;
-        let plan = self.plan.get_or_init(|| Plan::new(&self.schema()));
-        let walked = walk::walk(plan, self.rules, document);
+        let walked = walk::walk(self.plan(), self.rules, document);
         let broken = match refusal {
+            Refusal::Positions => Invalid::new(Vec::new()),
             Refusal::Type(broken) => broken,
             Refusal::Serde(error) => match (made::<T>(walked.document.clone()), self.rules) {
                 (Ok(_), _) if walked.refused => Invalid::new(Vec::new()),
@@ -138,6 +146,7 @@ impl Shape {
 
 /// Who refused the bytes at first.
 enum Refusal {
+    Positions,
     Serde(serde_json::Error),
     Type(Invalid),
 }

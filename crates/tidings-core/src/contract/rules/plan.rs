@@ -131,6 +131,10 @@ impl Plan {
         }
     }
 
+    pub(super) fn is_record(&self) -> bool {
+        matches!(self.root, Node::Record(_))
+    }
+
     pub(super) fn defined(&self, index: usize) -> &Node {
         &self.definitions[index].1
     }

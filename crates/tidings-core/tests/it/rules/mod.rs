@@ -210,7 +210,10 @@ fn nearly() -> impl Strategy<Value = String> {
 fn lax_takes_what_strict_takes<T: Contract>(text: &[u8]) {
     let strict = outcome::<T>(Rules::Strict, text);
     let lax = outcome::<T>(Rules::Lax, text);
+    // serde makes a struct of a list.
+    let list = text.trim_ascii_start().starts_with(b"[");
     let plain = serde_json::from_slice::<T>(text).is_ok_and(|message| message.validate().is_ok());
+    let plain = plain && !list;
     assert_eq!(strict.get("value").is_some(), plain, "{strict}");
     if plain {
         assert_eq!(strict, lax);

@@ -281,9 +281,13 @@ fn the_last_of_two_members_counts_only_where_it_is_forgiven() {
 #[test]
 fn what_is_no_object_is_refused_as_such() {
     let wanted = "Input should be a valid dictionary or instance of Order";
-    for text in ["3", "null", "\"x\"", "NaN"] {
+    for text in ["3", "null", "\"x\"", "NaN", " [1,\"x\"]"] {
         refuses_text::<Order>(Rules::Lax, text, &[("", "model_type", wanted)]);
     }
+    let positions = "[1]";
+    assert!(serde_json::from_str::<super::Int>(positions).is_ok());
+    let wanted = "Input should be a valid dictionary or instance of Int";
+    refuses_text::<super::Int>(Rules::Strict, positions, &[("", "model_type", wanted)]);
 }
 
 #[test]
