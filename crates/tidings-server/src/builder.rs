@@ -43,6 +43,8 @@ pub struct ServerBuilder<L = Identity> {
     pub(crate) grace: Duration,
     services: Extensions,
     publish_through: Option<Wrap>,
+    /// Whether everything that is published has to go through that.
+    is_wrapped: bool,
     clock: Clock,
     declares: bool,
     shortcomings: Vec<String>,
@@ -60,6 +62,7 @@ impl ServerBuilder {
             grace: GRACE,
             services: Extensions::default(),
             publish_through: None,
+            is_wrapped: false,
             clock: Clock::SYSTEM,
             declares: true,
             shortcomings: Vec::new(),
@@ -188,6 +191,7 @@ impl<L> ServerBuilder<L> {
         wrap: impl FnOnce(Arc<dyn Publisher>) -> P + Send + 'static,
     ) -> Self {
         self.publish_through = Some(Box::new(|publisher| Arc::new(wrap(publisher))));
+        self.is_wrapped = true;
         self
     }
 
@@ -202,6 +206,7 @@ impl<L> ServerBuilder<L> {
             grace: self.grace,
             services: self.services,
             publish_through: self.publish_through,
+            is_wrapped: self.is_wrapped,
             clock: self.clock,
             declares: self.declares,
             shortcomings: self.shortcomings,
@@ -328,6 +333,7 @@ impl<L> ServerBuilder<L> {
             order,
             queue,
             delayed_nack,
+            answers: self.convention.answers() && !self.is_wrapped,
             tasks: tasks.clone(),
         });
         worker.start(policy.lanes, &stack, refusing);

@@ -27,6 +27,8 @@ pub(crate) struct Worker {
     pub(crate) order: Arc<Order>,
     pub(crate) queue: Arc<str>,
     pub(crate) delayed_nack: bool,
+    /// Whether an answer may go ahead of the ack, on its way.
+    pub(crate) answers: bool,
     pub(crate) tasks: Tasks,
 }
 
@@ -88,6 +90,12 @@ impl Worker {
     where
         S: Service<Call, Response = Reply, Error = Error>,
     {
+        let mut call = call;
+        if self.answers
+            && let Some(answerer) = acker.answerer()
+        {
+            call.extensions.insert(answerer);
+        }
         let attempt = async {
             poll_fn(|cx| stack.poll_ready(cx)).await?;
             stack.call(call).await

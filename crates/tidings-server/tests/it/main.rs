@@ -5,5 +5,6 @@
 mod answering;
 mod draining;
 mod leases;
+mod load;
 mod patience;
 mod rig;
