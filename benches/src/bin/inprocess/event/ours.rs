@@ -101,7 +101,7 @@ fn decode(convention: &impl Convention, messages: usize) -> Result<Allocated> {
     let format = convention.format();
     let (_, allocated) = measure(|| {
         for _ in 0..messages {
-            let opened = convention.open(black_box(&sealed.envelope), &attachment)?;
+            let opened = convention.open(black_box(sealed.message()), &attachment)?;
             black_box(OrderPlaced::from_message(&opened, format)?);
         }
         Ok(())
