@@ -24,6 +24,7 @@ mod caller;
 mod fault;
 mod keys;
 mod members;
+mod path;
 mod redact;
 mod rpc;
 mod secrecy;
@@ -33,6 +34,7 @@ pub use crate::{
     answer::{REFUSED, UNEXPECTED},
     caller::Caller,
     keys::Keys,
+    path::{AbsolutePath, NotAPath, RelativePath},
     redact::MASK,
     rpc::Rpc,
 };

@@ -10,6 +10,7 @@
 mod answers;
 mod keys;
 mod opening;
+mod paths;
 mod properties;
 mod redaction;
 mod requests;
