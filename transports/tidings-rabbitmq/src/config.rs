@@ -9,6 +9,9 @@ use tidings_core::Result;
 
 use crate::{management::ManagementUrl, secret::Secret, url};
 
+/// Seconds. After two of them a broker that hangs is noticed.
+const LONGEST_HEARTBEAT: u16 = 120;
+
 /// Where the broker is and how it is used.
 ///
 /// ```
@@ -40,7 +43,8 @@ pub struct RabbitMqConfig {
     pub tls: Option<TlsConfig>,
     /// How this process is called in the broker's own tools.
     pub name: String,
-    /// How often each side shows that it is alive. A connection on which nothing comes for two of them is dead.
+    /// How often each side shows that it is alive. A connection on which nothing comes for two of them is dead. Two minutes
+    /// at most: what is longer counts as two minutes, because a broker that hangs would not be noticed for longer still.
     pub heartbeat: Duration,
     /// How many channels a connection may have, each subscription being one; `None` leaves that to the broker.
     pub channel_max: Option<u16>,
@@ -232,7 +236,7 @@ impl RabbitMqConfig {
                 heartbeat: Some(
                     u16::try_from(self.heartbeat.as_secs())
                         .unwrap_or(u16::MAX)
-                        .max(1),
+                        .clamp(1, LONGEST_HEARTBEAT),
                 ),
                 connection_timeout: None,
                 auth_mechanism: Some(match self.auth_mechanism {
@@ -294,6 +298,22 @@ mod tests {
         assert!(!shown.contains("s3cret"), "{shown}");
         assert_eq!(config.to_string(), "mq:5672 (virtual host `v`)");
         assert_eq!(config.with_host("::1", 7).at(), "[::1]:7");
+    }
+
+    #[test]
+    fn a_heartbeat_is_one_second_to_two_minutes() {
+        for (set, sent) in [
+            (0, 1),
+            (1, 1),
+            (60, 60),
+            (120, 120),
+            (600, 120),
+            (1 << 20, 120),
+        ] {
+            let mut config = RabbitMqConfig::default();
+            config.heartbeat = Duration::from_secs(set);
+            assert_eq!(config.to_uri().query.heartbeat, Some(sent), "{set}");
+        }
     }
 
     #[test]

@@ -150,6 +150,47 @@ pub(crate) fn of_channel(error: &lapin::Error, doing: &str) -> Error {
     Error::new(kind, format!("{doing}: {} ({next})", said(error)))
 }
 
+/// What was tried, as far as permissions are concerned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Act<'a> {
+    /// Declaring or binding.
+    Make(&'a Thing),
+    /// Deleting.
+    Delete,
+    /// Consuming.
+    Consume,
+}
+
+/// As [`of_channel`], and says which permission is missing, which brokers before 4.0 do not.
+pub(crate) fn of_act(error: &lapin::Error, act: Act<'_>, doing: &str) -> Error {
+    let text = said(error);
+    if code(error) != Some(ACCESS_REFUSED) || text.contains("exclusive use") {
+        return of_channel(error, doing);
+    }
+    let context = format!(
+        "{doing}: {text} (grant the user the permission to {} with `rabbitmqctl set_permissions`)",
+        act.permission(&text)
+    );
+    Error::new(ErrorKind::Denied, context)
+}
+
+impl Act<'_> {
+    /// What the user may not do, where the broker's text names the exchange or the queue that it is about.
+    fn permission(self, text: &str) -> &'static str {
+        let is_about_queue = text.contains("access to queue '");
+        match self {
+            Self::Delete | Self::Make(Thing::Exchange(_)) => "configure it",
+            Self::Make(Thing::Queue(_)) if is_about_queue => {
+                "configure it, and with a dead-letter exchange also to read from it"
+            }
+            Self::Make(Thing::Queue(_)) => "write to its dead-letter exchange",
+            Self::Make(_) if is_about_queue => "write to the queue",
+            Self::Make(_) => "read from the exchange",
+            Self::Consume => "read from it",
+        }
+    }
+}
+
 /// Names every difference, so that a definition need not be corrected one refusal at a time.
 pub(crate) fn conflict(differences: &[Difference]) -> Error {
     let all: Vec<_> = differences.iter().map(ToString::to_string).collect();
@@ -314,6 +355,41 @@ mod tests {
             "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'",
         );
         check(&forced, ErrorKind::Unavailable, &["reason 'shutdown'"]);
+    }
+
+    #[test]
+    fn the_permission_that_is_missing_is_named() {
+        let queue = Thing::Queue("q".into());
+        let binding = Thing::from(&Binding::new("x", "q", "k"));
+        let exchange = Thing::Exchange("x".into());
+        let check_act = |act, about: &str, permission: &str| {
+            let text =
+                format!("ACCESS_REFUSED - access to {about} in vhost '/' refused for user 'u'");
+            let error = of_act(&said_by_broker(ACCESS_REFUSED, &text), act, "cannot do it");
+            check(
+                &error,
+                ErrorKind::Denied,
+                &[about, permission, "set_permissions"],
+            );
+        };
+        check_act(Act::Make(&queue), "queue 'q'", "to configure it, and");
+        check_act(
+            Act::Make(&queue),
+            "exchange 'dead'",
+            "to write to its dead-letter",
+        );
+        check_act(Act::Make(&exchange), "exchange 'x'", "to configure it with");
+        check_act(Act::Make(&binding), "queue 'q'", "to write to the queue");
+        check_act(
+            Act::Make(&binding),
+            "exchange 'x'",
+            "to read from the exchange",
+        );
+        check_act(Act::Delete, "queue 'q'", "to configure it with");
+        check_act(Act::Consume, "queue 'q'", "to read from it");
+        let taken = "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use";
+        let taken = of_act(&said_by_broker(ACCESS_REFUSED, taken), Act::Consume, "");
+        check(&taken, ErrorKind::Denied, &["another consumer"]);
     }
 
     #[test]

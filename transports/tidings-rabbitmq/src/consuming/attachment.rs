@@ -24,7 +24,7 @@ use crate::{
         offsets::Offsets,
         pump::{AT_ONCE, Pump},
     },
-    error,
+    error::{self, Act},
     notation::{short, to_table},
 };
 
@@ -93,7 +93,8 @@ impl Attachment {
             .await
             .map_err(refused)?;
         let is_stream = to.arguments.get(STREAM_OFFSET).is_some();
-        let settle = ChannelSettle::new(channel.clone(), to.prefetch, is_stream);
+        let settle =
+            ChannelSettle::new(channel.clone(), generation.clone(), to.prefetch, is_stream);
         Ok(Self {
             generation,
             channel,
@@ -210,7 +211,10 @@ fn refusal(failed: &lapin::Error, queue: &str) -> Error {
                 "queue `{queue}` belongs exclusively to another connection: use a name of your own"
             ),
         ),
-        _ => error::of_channel(failed, &format!("cannot consume from queue `{queue}`")),
+        _ => {
+            let doing = format!("cannot consume from queue `{queue}`");
+            error::of_act(failed, Act::Consume, &doing)
+        }
     }
 }
 

@@ -14,7 +14,11 @@ use tidings_core::{
 };
 
 use super::form::Form;
-use crate::{connection::Generation, error, notation};
+use crate::{
+    connection::Generation,
+    error::{self, Act},
+    notation,
+};
 
 /// How many frames are under way at a time; a bound for the memory that they take.
 const AT_ONCE: usize = 512;
@@ -104,9 +108,13 @@ impl<'a> Lane<'a> {
         if done.is_ok() {
             done = self.bind(&channel).await;
         }
-        let done = done.map_err(|(failed, what)| {
+        let done = done.map_err(|(failed, thing)| {
             generation.suspect(&failed);
-            error::of_channel(&failed, &what)
+            let doing = match &thing {
+                Thing::Binding { .. } => format!("cannot create {thing}"),
+                _ => format!("cannot declare {thing}"),
+            };
+            error::of_act(&failed, Act::Make(&thing), &doing)
         });
         if done.is_ok() {
             close(&channel).await;
@@ -118,7 +126,7 @@ impl<'a> Lane<'a> {
         for chunk in self.forms.chunks(AT_ONCE) {
             let answers = join_all(chunk.iter().map(|form| form.declare(channel))).await;
             for (form, answer) in chunk.iter().zip(answers) {
-                answer.map_err(|failed| (failed, format!("cannot declare {}", form.thing)))?;
+                answer.map_err(|failed| (failed, form.thing.clone()))?;
                 created.push(form);
             }
         }
@@ -129,17 +137,15 @@ impl<'a> Lane<'a> {
         for chunk in self.bindings.chunks(AT_ONCE) {
             let answers = join_all(chunk.iter().map(|binding| bind_one(channel, binding))).await;
             for (binding, answer) in chunk.iter().zip(answers) {
-                answer.map_err(|failed| {
-                    (failed, format!("cannot create {}", Thing::from(*binding)))
-                })?;
+                answer.map_err(|failed| (failed, Thing::from(*binding)))?;
             }
         }
         Ok(())
     }
 }
 
-/// What the broker refused, and what was tried.
-type Failed = (lapin::Error, String);
+/// What the broker said, and of what.
+type Failed = (lapin::Error, Thing);
 
 /// Closes a channel that has done its work. One that cannot be closed is closed.
 pub(super) async fn close(channel: &Channel) {
@@ -202,7 +208,8 @@ pub(super) async fn delete(
     let channel = generation.channel().await?;
     let failed = |failed: lapin::Error, what: &str, name: &str| {
         generation.suspect(&failed);
-        error::of_channel(&failed, &format!("cannot delete {what} `{name}`"))
+        let doing = format!("cannot delete {what} `{name}`");
+        error::of_act(&failed, Act::Delete, &doing)
     };
     for chunk in queues.chunks(AT_ONCE) {
         let options = QueueDeleteOptions::default();

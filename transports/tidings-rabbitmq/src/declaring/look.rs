@@ -26,7 +26,7 @@ use super::{
 use crate::{
     config::RabbitMqConfig,
     connection::{Generation, Probe},
-    error,
+    error::{self, Act},
 };
 
 /// How many channels ask at the same time.
@@ -217,7 +217,12 @@ impl<'a> Looker<'a> {
         if let Source::Own(generation) = self.source {
             generation.suspect(failed);
         }
-        error::of_channel(failed, &format!("cannot look at {}", form.thing))
+        let doing = match error::code(failed) {
+            // Looking needs no permission: it is the declaration after it that was refused.
+            Some(error::ACCESS_REFUSED) => format!("cannot declare {}", form.thing),
+            _ => format!("cannot look at {}", form.thing),
+        };
+        error::of_act(failed, Act::Make(&form.thing), &doing)
     }
 
     async fn done(self) {

@@ -21,7 +21,10 @@ use super::{
     create::{self, bind_one, create},
     form::Form,
 };
-use crate::{connection::Generation, error};
+use crate::{
+    connection::Generation,
+    error::{self, Act},
+};
 
 /// How long the broker may take for one thing.
 const EACH: Duration = Duration::from_secs(4);
@@ -213,7 +216,7 @@ impl Why {
     fn of(self, thing: Thing) -> (Thing, Error) {
         let doing = format!("{thing} cannot be declared again");
         let error = match self {
-            Self::Said(refused) => error::of_channel(&refused, &doing),
+            Self::Said(refused) => error::of_act(&refused, Act::Make(&thing), &doing),
             Self::Silent => Error::new(
                 ErrorKind::Unavailable,
                 format!(

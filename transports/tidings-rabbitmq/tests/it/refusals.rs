@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use tidings_core::{
     Address, Call, Envelope, Error, ErrorKind,
-    topology::{Queue, Topology},
-    transport::Transport,
+    topology::{Exchange, Queue, Topology},
+    transport::{Subscription, Transport},
 };
 use tidings_rabbitmq::RabbitMq;
 use tokio::{
@@ -223,8 +223,40 @@ async fn the_broker_refuses_what_we_do() {
     check_error(
         &error,
         ErrorKind::Denied,
-        &["queue `theirs`", &user, "set_permissions"],
+        &[
+            "declare queue `theirs`",
+            &user,
+            "to configure it",
+            "set_permissions",
+        ],
     );
+    let dead = Queue::new("mine.too").with_dead_letter("theirs", "k");
+    bed.host
+        .put("/api/exchanges/{}/theirs", r#"{"type": "topic"}"#)
+        .await;
+    bed.host.put("/api/queues/{}/theirs", "{}").await;
+    for (wanted, mentions) in [
+        (
+            Topology::new().queue(dead),
+            "to write to its dead-letter exchange",
+        ),
+        (
+            Topology::new().bind("theirs", "mine", "k"),
+            "to read from the exchange",
+        ),
+        (
+            Topology::new()
+                .exchange(Exchange::topic("mine"))
+                .bind("mine", "theirs", "k"),
+            "to write to the queue",
+        ),
+    ] {
+        let error = rabbitmq.declare(&wanted).await.unwrap_err();
+        check_error(&error, ErrorKind::Denied, &[&user, mentions]);
+    }
+    let subscribed = rabbitmq.subscribe(Subscription::to("theirs")).await;
+    let error = subscribed.map(drop).unwrap_err();
+    check_error(&error, ErrorKind::Denied, &[&user, "to read from it"]);
     let publisher = rabbitmq.publisher().await.unwrap();
     let call = Call::new(Address::queue("mine"), Envelope::new("hello"));
     let error = publisher.publish(call).await.unwrap_err();
