@@ -23,28 +23,16 @@
 //!
 //! This crate deliberately holds no data of users, and knows no server and no convention.
 
-#![cfg_attr(
-    not(any(feature = "postgres", feature = "sqlite")),
-    expect(dead_code, reason = "what the databases share has no user without one")
-)]
-
-mod database;
-mod error;
-mod keeper;
-mod key;
-mod locks;
-mod replies;
-mod settings;
-mod store;
-mod turns;
-
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod store;
 
 #[cfg(feature = "postgres")]
 pub use crate::postgres::Postgres;
-pub use crate::settings::Settings;
 #[cfg(feature = "sqlite")]
 pub use crate::sqlite::Sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use crate::store::Settings;

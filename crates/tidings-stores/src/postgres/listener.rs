@@ -10,7 +10,7 @@ use tidings_core::tasks::Tasks;
 use tracing::debug;
 
 use super::sql::{LOCKS, REPLIES};
-use crate::{locks::jittered, store::Woken};
+use crate::store::{Woken, jittered};
 
 /// How long it waits before it tries to listen again.
 const PAUSE: Duration = Duration::from_secs(5);

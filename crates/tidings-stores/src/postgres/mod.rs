@@ -11,14 +11,11 @@ use tidings_core::{
     error::{Error, ErrorKind, Result},
     lock::LockStore,
     reply_store::ReplyStore,
+    tasks::Tasks,
 };
 
 use self::database::Database;
-use crate::{
-    Settings,
-    error::failed,
-    store::{Store, Woken},
-};
+use crate::store::{Settings, Store, Woken, failed};
 
 /// How many connections a process may have; one of them listens.
 const CONNECTIONS: u32 = 8;
@@ -69,10 +66,10 @@ impl Postgres {
         sql::migrate(&pool)
             .await
             .map_err(|error| failed(WHAT, error))?;
-        let woken = Woken::default();
-        let database = Arc::new(Database { pool: pool.clone() });
-        let store = Store::start(database, &settings, woken.clone());
-        listener::start(store.tasks(), pool, woken);
+        let (tasks, woken) = (Tasks::new(), Woken::default());
+        listener::start(&tasks, pool.clone(), woken.clone());
+        let database = Arc::new(Database { pool });
+        let store = Store::start(database, &settings, tasks, woken);
         Ok(Self { store, settings })
     }
 

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, PgPool};
 
-use crate::database::Table;
+use crate::store::Table;
 
 /// What must be there. The last one is made last, in the same transaction.
 const ARE_THERE: &str = "SELECT to_regclass('tidings_replies') IS NOT NULL";

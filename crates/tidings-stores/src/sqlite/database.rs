@@ -7,10 +7,7 @@ use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 use tidings_core::{Payload, error::Result, transport::BoxFuture};
 
 use super::sql;
-use crate::{
-    database::{self, Found, Kept, Table, millis},
-    error::failed,
-};
+use crate::store::{self, Found, Kept, Table, failed, millis};
 
 /// The file.
 #[derive(Debug)]
@@ -18,7 +15,7 @@ pub(super) struct Database {
     pub(super) pool: SqlitePool,
 }
 
-impl database::Database for Database {
+impl store::Database for Database {
     fn take<'a>(
         &'a self,
         table: Table,

@@ -10,10 +10,11 @@ use tidings_core::{
     error::{Error, ErrorKind, Result},
     lock::LockStore,
     reply_store::ReplyStore,
+    tasks::Tasks,
 };
 
 use self::database::Database;
-use crate::{Settings, error::failed, store::Store};
+use crate::store::{Settings, Store, Woken, failed};
 
 /// How long a process waits for another one to end its writing.
 const BUSY: Duration = Duration::from_secs(5);
@@ -70,7 +71,7 @@ impl Sqlite {
             .map_err(|error| failed(&what, error))?;
         let database = Arc::new(Database { pool });
         Ok(Self {
-            store: Store::start(database, &settings, Default::default()),
+            store: Store::start(database, &settings, Tasks::new(), Woken::default()),
             settings,
         })
     }

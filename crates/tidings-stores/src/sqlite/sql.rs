@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, SqlitePool};
 
-use crate::database::Table;
+use crate::store::Table;
 
 /// The clock of the machine, in a statement.
 macro_rules! now {

@@ -3,7 +3,6 @@
 use tidings_core::error::{Error, ErrorKind};
 
 /// What could not be done, why, and what to do about it. Neither the address nor a value of a row is shown.
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) fn failed(what: &str, error: sqlx::Error) -> Error {
     let kind = kind(&error);
     let advice = match kind {
@@ -16,7 +15,6 @@ pub(crate) fn failed(what: &str, error: sqlx::Error) -> Error {
     Error::new(kind, format!("{what}: {advice}")).with_source(error)
 }
 
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
 fn kind(error: &sqlx::Error) -> ErrorKind {
     match error {
         sqlx::Error::Configuration(_) => ErrorKind::Misuse,

@@ -6,7 +6,7 @@
 //! process's own clock: the database may be out of reach.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::{
+use super::{
     database::{Database, Table},
     error,
     turns::Turn,
@@ -141,7 +141,10 @@ impl Keeper {
         let renewed = self.database.renew(self.table, tokens.clone(), self.lease);
         let renewed = self.in_time(renewed, "cannot renew leases").await;
         match &renewed {
-            Ok(still_held) => self.renewed(&tokens, still_held, asked + self.lease),
+            Ok(still_held) => {
+                let still_held = still_held.iter().copied().collect();
+                self.renewed(&tokens, &still_held, asked + self.lease);
+            }
             Err(error) => warn!(
                 error = error.chain(),
                 leases = tokens.len(),
@@ -152,7 +155,7 @@ impl Keeper {
         renewed.is_ok()
     }
 
-    fn renewed(&self, asked: &[i64], still_held: &[i64], until: Instant) {
+    fn renewed(&self, asked: &[i64], still_held: &HashSet<i64>, until: Instant) {
         let leases = self.held();
         for token in asked {
             let Some(held) = leases.get(token) else {

@@ -11,7 +11,7 @@ use tidings_core::{
 };
 use tokio::sync::oneshot;
 
-use crate::{
+use super::{
     error,
     keeper::{Handle, Hold},
     key::column,
@@ -49,8 +49,15 @@ impl Locks {
     /// Asks until the key is free. In a task of its own, so that a question is never left without an answer.
     async fn ask(&self, turn: Turn) -> Result<Lease> {
         let (tell, answer) = oneshot::channel();
-        self.tasks
-            .spawn("lock", insist(self.keeper.clone(), turn, tell));
+        let (keeper, stopping) = (self.keeper.clone(), self.tasks.clone());
+        self.tasks.spawn("lock", async move {
+            tokio::select! {
+                // Not in the middle of a question, but then the store is being closed, and a lease runs out.
+                () = insist(keeper, turn, tell) => {}
+                // Cancel-safe: it only looks.
+                () = stopping.stopping() => {}
+            }
+        });
         answer.await.unwrap_or_else(|_| Err(error::closed()))
     }
 }

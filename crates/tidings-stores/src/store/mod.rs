@@ -1,18 +1,27 @@
 //! What both databases have in common once they are open: locks, replies, and the tasks that keep them.
 
+mod database;
+mod error;
+mod keeper;
+mod key;
+mod locks;
+mod replies;
+mod settings;
+mod turns;
+
 use std::{sync::Arc, time::Duration};
 
 use tidings_core::{error::Result, lock::LockStore, reply_store::ReplyStore, tasks::Tasks};
 use tracing::{debug, warn};
 
-use crate::{
-    Settings,
-    database::{Database, Table},
-    keeper::Keeper,
-    locks::Locks,
-    replies::Replies,
+pub use self::settings::Settings;
+pub(crate) use self::{
+    database::{Database, Found, Kept, Table, millis},
+    error::failed,
+    locks::jittered,
     turns::Turns,
 };
+use self::{keeper::Keeper, locks::Locks, replies::Replies};
 
 /// How often rows that have expired are removed.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -29,9 +38,14 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Starts the tasks. `woken` are the keys of each table that wait in this process.
-    pub(crate) fn start(database: Arc<dyn Database>, settings: &Settings, woken: Woken) -> Self {
-        let tasks = Tasks::new();
+    /// Starts the store's tasks in a group that may have others. `woken` are the keys of each table that wait in this
+    /// process.
+    pub(crate) fn start(
+        database: Arc<dyn Database>,
+        settings: &Settings,
+        tasks: Tasks,
+        woken: Woken,
+    ) -> Self {
         let keep = |table| {
             let (handle, keeper) = Keeper::start(Arc::clone(&database), table, settings.lease);
             let stopping = tasks.clone();
@@ -87,10 +101,6 @@ impl Store {
         self.database.sweep(replies).await
     }
 
-    pub(crate) fn tasks(&self) -> &Tasks {
-        &self.tasks
-    }
-
     /// Gives back what was dropped, and ends the tasks and the connections.
     pub(crate) async fn close(&self) {
         if !self.tasks.stop(GRACE).await {
@@ -111,7 +121,7 @@ pub(crate) struct Woken {
 async fn stopped(tasks: &Tasks) -> bool {
     tokio::select! {
         // Cancel-safe: it only looks at the clock.
-        () = tokio::time::sleep(crate::locks::jittered(SWEEP)) => false,
+        () = tokio::time::sleep(jittered(SWEEP)) => false,
         // Cancel-safe: it only looks.
         () = tasks.stopping() => true,
     }

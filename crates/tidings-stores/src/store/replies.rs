@@ -11,7 +11,7 @@ use tidings_core::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::{
+use super::{
     database::{Database, Found, Kept},
     error,
     keeper::{Handle, Hold},

@@ -9,7 +9,7 @@ use tokio::runtime;
 use crate::{
     home::{Home, LONG, SHORT_LEASE},
     on_both,
-    replies::{fresh, known},
+    replies::{fresh, in_the_end_fresh, known},
 };
 
 fn short() -> Settings {
@@ -51,13 +51,7 @@ async fn the_claim_of_a_dead_process_is_taken_over_and_its_late_reply_refused(ho
     });
     let store = home.open_with(short()).await;
     let replies = store.replies();
-    let next = loop {
-        match replies.claim("a").await.unwrap() {
-            Claim::Fresh(next) => break next,
-            Claim::Taken(ended) => ended.await,
-            Claim::Known(_) => panic!("nobody has answered"),
-        }
-    };
+    let next = in_the_end_fresh(&*replies, "a").await;
     let refused = thread::scope(|scope| {
         let keep = || {
             let kept = process.block_on(late.keep(Some(Payload::new("late")), LONG));
