@@ -5,7 +5,7 @@
 
 use std::{fmt, mem, sync::Arc, time::Duration};
 
-use crate::completion::Completion;
+use crate::{call::Call, completion::Completion};
 
 /// What becomes of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,16 @@ pub trait Settle: Send + Sync + 'static {
     /// The completion fails if the delivery is no longer ours, for example after a reconnect: it will come again.
     fn settle(&self, tag: u64, how: Settlement) -> Completion;
 
+    /// Publishes an answer on the way that the settlement of this delivery takes, so that no settlement that comes after
+    /// the completion can take effect without the answer: a confirm is not waited for, because none is needed.
+    ///
+    /// # Errors
+    /// The answer itself, unpublished, if there is no such way: then it has to be published and confirmed first.
+    fn answer(&self, tag: u64, answer: Call) -> Result<Completion, Box<Call>> {
+        let _ = tag;
+        Err(Box::new(answer))
+    }
+
     /// Gives the delivery back without anybody waiting. Called from `Drop`: must not block or panic.
     fn abandon(&self, tag: u64);
 }
@@ -52,6 +62,16 @@ impl Acker {
         }
     }
 
+    /// A way to answer whoever waits, ahead of the settlement; it is no right to settle.
+    #[must_use]
+    pub fn answerer(&self) -> Option<Answerer> {
+        let settle = Arc::clone(self.settle.as_ref()?);
+        Some(Answerer {
+            settle,
+            tag: self.tag,
+        })
+    }
+
     /// Settles the delivery.
     pub fn settle(mut self, how: Settlement) -> Completion {
         match mem::take(&mut self.settle) {
@@ -66,6 +86,31 @@ impl Drop for Acker {
         if let Some(settle) = self.settle.take() {
             settle.abandon(self.tag);
         }
+    }
+}
+
+/// Publishes an answer ahead of the settlement of one delivery. Travels with the call to whoever answers.
+#[derive(Clone)]
+pub struct Answerer {
+    settle: Arc<dyn Settle>,
+    tag: u64,
+}
+
+impl Answerer {
+    /// See [`Settle::answer`].
+    ///
+    /// # Errors
+    /// The answer itself, unpublished, if this transport has no such way.
+    pub fn answer(&self, answer: Call) -> Result<Completion, Box<Call>> {
+        self.settle.answer(self.tag, answer)
+    }
+}
+
+impl fmt::Debug for Answerer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answerer")
+            .field("tag", &self.tag)
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,25 +7,34 @@
 
 use std::{
     fmt,
+    future::Future,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::{Context, Poll, Waker},
 };
 
 use futures_util::FutureExt;
 use lapin::{
-    Channel,
-    options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions},
+    BasicProperties, Channel,
+    options::{BasicAckOptions, BasicNackOptions, BasicPublishOptions, BasicRejectOptions},
+    types::ShortString,
 };
-use tidings_core::{Completion, Error, ErrorKind, Result, Settlement, acker::Settle};
+use tidings_core::{Call, Completion, Error, ErrorKind, Result, Settlement, acker::Settle};
 use tokio::sync::Notify;
 
-use crate::consuming::book::{Book, Frame, Return};
+use crate::{
+    connection::Generation,
+    consuming::book::{Book, Frame, Return},
+    envelope, error,
+    publishing::impossible,
+};
 
 /// One for all deliveries of a channel.
 pub(crate) struct ChannelSettle {
     channel: Channel,
+    generation: Generation,
     book: Mutex<Book>,
     /// How many deliveries have come in.
     delivered: AtomicU64,
@@ -43,9 +52,15 @@ pub(crate) struct ChannelSettle {
 }
 
 impl ChannelSettle {
-    pub(crate) fn new(channel: Channel, prefetch: u16, is_stream: bool) -> Self {
+    pub(crate) fn new(
+        channel: Channel,
+        generation: Generation,
+        prefetch: u16,
+        is_stream: bool,
+    ) -> Self {
         Self {
             channel,
+            generation,
             book: Mutex::new(Book::new(prefetch)),
             delivered: AtomicU64::new(0),
             over: AtomicBool::new(false),
@@ -180,9 +195,57 @@ impl Settle for ChannelSettle {
         Completion::ready(self.record(&how, tag))
     }
 
+    /// On the channel of the delivery. What comes later on a channel takes effect later, so an ack that is recorded once
+    /// these frames are written cannot outlive them. It has to wait for that: lapin writes acks before publishes.
+    ///
+    /// An exchange that does not exist ends the channel, and with it the acks of other deliveries: whoever answers a
+    /// delivery for the second time must take another way.
+    fn answer(&self, _: u64, answer: Call) -> Result<Completion, Box<Call>> {
+        let is_over = self.over.load(Ordering::Relaxed) || !self.channel.status().connected();
+        if is_over || self.generation.blocked().is_some() || impossible(&answer).is_some() {
+            return Err(Box::new(answer));
+        }
+        let Ok(properties) = envelope::properties(&answer.envelope) else {
+            return Err(Box::new(answer));
+        };
+        let mut writing = Box::pin(write(self.channel.clone(), answer, properties));
+        // The first poll queues the frames, here and now.
+        Ok(
+            match writing
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+            {
+                Poll::Ready(written) => Completion::ready(written),
+                Poll::Pending => Completion::future(writing),
+            },
+        )
+    }
+
     fn abandon(&self, tag: u64) {
         // If the channel has ended, the broker has the delivery back already.
         let _given_back = self.record(&Settlement::Nack { delay: None }, tag).is_ok();
+    }
+}
+
+/// Publishes without a confirm; resolves when it is written.
+async fn write(channel: Channel, answer: Call, properties: BasicProperties) -> Result<()> {
+    let options = BasicPublishOptions {
+        mandatory: false,
+        ..BasicPublishOptions::default()
+    };
+    let address = &answer.address;
+    let written = channel
+        .basic_publish(
+            ShortString::from(&*address.exchange),
+            ShortString::from(&*address.key),
+            options,
+            &answer.envelope.payload.bytes,
+            properties,
+        )
+        .await;
+    match written {
+        Ok(_no_confirm) => Ok(()),
+        Err(failed) => Err(error::of_channel(&failed, "cannot send an answer")),
     }
 }
 

@@ -89,7 +89,12 @@ impl RabbitMq {
             publishing: Publishing::start(outbound.clone(), &config, &reactor),
             consuming: Consuming::new(inbound.clone(), Arc::clone(&record), Arc::clone(&reactor)),
             reply_queues: ReplyQueues::new(inbound.clone(), Arc::clone(&reactor)),
-            declaring: Declaring::new(inbound.clone(), Arc::clone(&config), Arc::clone(&record)),
+            declaring: Declaring::new(
+                inbound.clone(),
+                Arc::clone(&config),
+                Arc::clone(&record),
+                Arc::clone(&reactor),
+            ),
             config,
             inbound,
             outbound,
@@ -218,7 +223,11 @@ impl Transport for RabbitMq {
             self.inbound.close();
             self.outbound.close();
             // Each says goodbye to the broker, which takes a moment, or two seconds if the broker does not answer.
-            tokio::join!(self.inbound.closed(), self.outbound.closed());
+            tokio::join!(
+                self.inbound.closed(),
+                self.outbound.closed(),
+                self.declaring.close()
+            );
             self.reactor.tasks().request_stop();
             drained
         })

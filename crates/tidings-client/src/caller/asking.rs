@@ -12,7 +12,7 @@ use super::{
     failure,
     line::{Line, Route},
     observed,
-    pending::{Refusal, Waiting},
+    pending::{Answer, Refusal, Waiting},
     switchboard::Switchboard,
 };
 
@@ -193,7 +193,10 @@ impl Asking {
         let published = line.publisher.publish(call.clone());
         progress.sent = true;
         let error = match answer(waiting, published).await {
-            Ok(Some(answer)) => return Sent::Answered(answer),
+            Ok(Some(Answer::Reply(answer))) => return Sent::Answered(answer),
+            Ok(Some(Answer::Unroutable)) => {
+                return Sent::Failed(failure::nobody(&call.address));
+            }
             Ok(None) => return Sent::Failed(failure::cut_off(&call.address, &line.reason())),
             Err(error) => error,
         };
@@ -226,7 +229,7 @@ impl Asking {
 
 /// Waits for the answer and, until it is known, for what became of the request. An answer wins; `None` if none can come
 /// any more.
-async fn answer(mut waiting: Waiting, mut published: Completion) -> Result<Option<Payload>> {
+async fn answer(mut waiting: Waiting, mut published: Completion) -> Result<Option<Answer>> {
     tokio::select! {
         biased;
         answered = &mut waiting => return Ok(answered), // Cancel-safe: whoever is answered needs no confirm.

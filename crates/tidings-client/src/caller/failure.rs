@@ -52,11 +52,16 @@ pub(super) fn not_taken(address: &Address, error: Error) -> Error {
     if error.kind() != ErrorKind::Unroutable {
         return error.within(format!("call of `{}`", address.exchange));
     }
+    nobody(address).with_source(error)
+}
+
+/// No queue has received the request.
+pub(super) fn nobody(address: &Address) -> Error {
     let context = format!(
         "nobody receives `{}` in queue `{}`: start the consumer that handles it, or check the names of both",
         address.exchange, address.key
     );
-    Error::new(ErrorKind::Unroutable, context).with_source(error)
+    Error::new(ErrorKind::Unroutable, context)
 }
 
 /// Too many calls wait already.

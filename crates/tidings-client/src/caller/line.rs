@@ -10,13 +10,13 @@ use tidings_core::{
     Delivery, Settlement,
     error::Result,
     topology::Exchange,
-    transport::{Publisher, Subscriber, Transport},
+    transport::{Publisher, Returned, Subscriber, Transport},
 };
 use tracing::debug;
 
 use super::{
     observed::{self, Observed},
-    pending::Pending,
+    pending::{Answer, Pending},
 };
 
 /// An open inbox, without the reading end.
@@ -132,7 +132,11 @@ fn hand_out(delivery: Delivery, pending: &Pending, observed: &Observed) {
     drop(acker.settle(Settlement::Ack));
     let envelope = &call.envelope;
     let id = envelope.properties.correlation_id();
-    if !pending.answer(id.map(|id| &**id), envelope.payload.clone()) {
+    let answer = match call.extensions.get::<Returned>() {
+        None => Answer::Reply(envelope.payload.clone()),
+        Some(Returned) => Answer::Unroutable,
+    };
+    if !pending.answer(id.map(|id| &**id), answer) {
         observed.unexpected.increment(1);
         debug!(exchange = %call.address.exchange, "an answer came that nobody waits for");
     }

@@ -30,9 +30,18 @@ pub(super) struct Pending {
 
 #[derive(Debug, Default)]
 struct Table {
-    waiting: HashMap<Uuid, oneshot::Sender<Payload>>,
+    waiting: HashMap<Uuid, oneshot::Sender<Answer>>,
     /// Why no answer can come any more.
     ended: Option<Arc<str>>,
+}
+
+/// What whoever waits is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// This came back.
+    Reply(Payload),
+    /// No queue has received the request.
+    Unroutable,
 }
 
 /// Why nobody else may wait.
@@ -79,7 +88,7 @@ impl Pending {
     }
 
     /// Hands an answer to whoever waits for it; whether somebody does.
-    pub(super) fn answer(&self, id: Option<&str>, answer: Payload) -> bool {
+    pub(super) fn answer(&self, id: Option<&str>, answer: Answer) -> bool {
         let id = id.and_then(|id| Uuid::try_parse(id).ok());
         let waiting = id.and_then(|id| self.table().waiting.remove(&id));
         waiting.is_some_and(|waiting| waiting.send(answer).is_ok())
@@ -114,7 +123,7 @@ impl Pending {
 pub(super) struct Waiting {
     pending: Arc<Pending>,
     id: Uuid,
-    answered: oneshot::Receiver<Payload>,
+    answered: oneshot::Receiver<Answer>,
 }
 
 impl Waiting {
@@ -126,7 +135,7 @@ impl Waiting {
 }
 
 impl Future for Waiting {
-    type Output = Option<Payload>;
+    type Output = Option<Answer>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.answered).poll(cx).map(Result::ok)
@@ -148,8 +157,8 @@ mod tests {
         Pending::with_limit(Arc::new(Observed::new()), limit)
     }
 
-    fn payload(text: &'static str) -> Payload {
-        Payload::new(text)
+    fn payload(text: &'static str) -> Answer {
+        Answer::Reply(Payload::new(text))
     }
 
     #[tokio::test]

@@ -22,9 +22,14 @@ pub struct Inbox {
     pub reply_to: Arc<str>,
     /// Requests must be published through this publisher: some brokers tie the address to a connection.
     pub publisher: Arc<dyn Publisher>,
-    /// The replies. They are settled like other deliveries.
+    /// The replies. They are settled like other deliveries. A request that no queue has received may come back here,
+    /// marked with [`Returned`], instead of failing when it is published.
     pub replies: Box<dyn Subscriber>,
 }
+
+/// In the extensions of a call that an inbox yields: it is no reply, but a request of ours that no queue has received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Returned;
 
 impl Inbox {
     /// An inbox over a queue that belongs to this connection, for transports without something better.

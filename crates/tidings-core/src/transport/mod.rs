@@ -21,7 +21,7 @@ use std::{
 pub use self::{
     capabilities::{Capabilities, Capability},
     impairment::Impairment,
-    inbox::Inbox,
+    inbox::{Inbox, Returned},
     registry::{Registry, redact},
     subscription::{QueueStatus, Rates, Subscription},
 };

@@ -1,8 +1,9 @@
 //! Answers whoever waits: publishes the reply or the failure, and waits until the broker has it.
 //!
 //! **What.** When the handling has ended, [`Convention::answer`](tidings_core::convention::Convention::answer) says what
-//! answers the delivery and where. The answer is published and its confirm awaited, so that the runtime acks only what has
-//! been answered: a crash between the two repeats the work and loses no answer. A failure that has been answered is
+//! answers the delivery and where. The answer is published and its confirm awaited, unless the transport has a way on which
+//! an answer is ahead of the ack anyway ([`Settle::answer`](tidings_core::acker::Settle::answer)), so that the runtime acks
+//! only what has been answered: a crash between the two repeats the work and loses no answer. A failure that has been answered is
 //! logged once, at WARN, stays an error for spans and metrics, and carries the settlement
 //! [`Ack`](tidings_core::Settlement::Ack). An answer that nobody can receive any more is no failure. One that could not
 //! be sent makes the request come again.

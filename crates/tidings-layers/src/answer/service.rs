@@ -9,8 +9,8 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tidings_core::{
-    Call, Completion, Error, ErrorKind, Outcome, Reply, Settlement, convention::Convention,
-    error::Result, transport::Publisher,
+    Call, Completion, Error, ErrorKind, Outcome, Reply, Settlement, acker::Answerer,
+    convention::Convention, error::Result, transport::Publisher,
 };
 use tower_service::Service;
 use tracing::warn;
@@ -136,8 +136,21 @@ impl Request {
                 (told.unwrap_or_default(), Err(error))
             }
         };
-        let confirm = answer.map(|answer| self.out.publisher.publish(answer));
-        (confirm, result)
+        (answer.map(|answer| self.send(answer)), result)
+    }
+
+    /// Ahead of the ack on its own way where the transport has one; else published and confirmed. A request that comes
+    /// again may have come because of such an answer, so its own is confirmed.
+    fn send(&self, answer: Call) -> Completion {
+        let ahead = self.call.extensions.get::<Answerer>();
+        let answer = match ahead.filter(|_| !self.call.is_redelivered()) {
+            Some(answerer) => match answerer.answer(answer) {
+                Ok(ahead) => return ahead,
+                Err(answer) => *answer,
+            },
+            None => answer,
+        };
+        self.out.publisher.publish(answer)
     }
 
     /// Whether the request will be handled once more while its caller waits.

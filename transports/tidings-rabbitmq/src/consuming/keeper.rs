@@ -199,7 +199,8 @@ impl Keeper {
             () = generation.over() => {}
             () = self.closing.cancelled() => {}
         }
-        attachment.close().await;
+        // All that waits has been queued; a broker that does not answer must not keep the task.
+        let _closed = timeout(PARTING, attachment.close()).await.is_ok();
     }
 
     async fn settle_all(handover: &Handover, attachment: &mut Attachment) {

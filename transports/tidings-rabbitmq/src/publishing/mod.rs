@@ -167,7 +167,7 @@ impl Publishing {
     }
 
     fn hand_over(&self, call: Call) -> Result<oneshot::Receiver<Result<()>>> {
-        if let Some(error) = refusal::impossible(&call) {
+        if let Some(error) = impossible(&call) {
             return Err(error);
         }
         if !self.shared.enter(self.limit) {

@@ -69,10 +69,16 @@ impl Replies {
                 None => Err(ended("its channel was closed")),
             });
         }
-        if let Poll::Ready(delivery) = self.returned.poll(cx) {
-            let mut call = envelope::call(delivery, &mut self.names);
-            call.extensions.insert(transport::Returned);
-            return Poll::Ready(Ok(call));
+        match self.returned.poll(cx) {
+            Poll::Ready(Some(delivery)) => {
+                let mut call = envelope::call(delivery, &mut self.names);
+                call.extensions.insert(transport::Returned);
+                return Poll::Ready(Ok(call));
+            }
+            Poll::Ready(None) => {
+                return Poll::Ready(Err(ended("the broker has closed its channel for requests")));
+            }
+            Poll::Pending => {}
         }
         let why = ready!(self.over.as_mut().poll(cx));
         Poll::Ready(Err(ended(&why)))

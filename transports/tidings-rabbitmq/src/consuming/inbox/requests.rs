@@ -18,7 +18,7 @@ use std::{
 
 use futures_util::{FutureExt, task::AtomicWaker};
 use lapin::{Channel, message::Delivery, options::BasicPublishOptions, types::ShortString};
-use tidings_core::{Call, Completion, Result, transport::Publisher};
+use tidings_core::{Call, Completion, Error, ErrorKind, Result, transport::Publisher};
 use tokio::time::{Sleep, sleep};
 
 use crate::{connection::Generation, envelope, error, publishing};
@@ -83,13 +83,19 @@ impl Requests {
         // The first poll queues the frames. Whether they are written the reply will tell, or the end of the inbox.
         if let Some(Err(failed)) = publishing.now_or_never() {
             self.generation.suspect(&failed);
-            return Err(error::of_channel(&failed, "cannot send a request"));
+            return Err(over(&error::said(&failed)));
         }
-        if call.mandatory {
-            self.sent.add();
-        }
+        self.sent.add();
         Ok(())
     }
+}
+
+/// Nothing of this request was sent, and nothing will be sent on this way again.
+fn over(reason: &str) -> Error {
+    let context = format!(
+        "the inbox has ended with its channel for requests: open another and ask again ({reason})"
+    );
+    Error::new(ErrorKind::Closed, context)
 }
 
 impl Publisher for Requests {
@@ -128,11 +134,15 @@ pub(crate) struct Returned {
 }
 
 impl Returned {
-    /// The next one; pending as long as there is none.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Delivery> {
+    /// The next one; pending as long as there is none, `None` once the broker has closed the channel: it does so when an
+    /// exchange does not exist, and whatever was sent after that request has not arrived.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         loop {
             if let Some(delivery) = self.found.pop_front() {
-                return Poll::Ready(delivery);
+                return Poll::Ready(Some(delivery));
+            }
+            if !self.channel.status().connected() {
+                return Poll::Ready(None);
             }
             let Some(look) = &mut self.look else {
                 ready!(self.poll_watch(cx));
@@ -167,7 +177,8 @@ impl Returned {
         self.seen = sent;
         // Without confirms there is nothing that this could wait for.
         if let Some(Ok(returned)) = self.channel.wait_for_confirms().now_or_never() {
-            self.found.extend(returned.into_iter().map(|it| it.delivery));
+            self.found
+                .extend(returned.into_iter().map(|it| it.delivery));
         }
     }
 }
