@@ -18,6 +18,7 @@
 //! assert_eq!(call.address.to_string(), "create_site/web1");
 //! # Ok::<_, tidings_core::Error>(())
 //! ```
+#![doc = include_str!("docs.md")]
 
 mod answer;
 mod caller;
