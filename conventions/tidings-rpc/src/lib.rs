@@ -28,6 +28,7 @@ mod members;
 mod path;
 mod redact;
 mod rpc;
+pub mod sample;
 mod secrecy;
 mod secrets;
 

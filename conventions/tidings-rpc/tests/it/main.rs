@@ -14,5 +14,6 @@ mod paths;
 mod properties;
 mod redaction;
 mod requests;
+mod sampling;
 mod sealing;
 mod topology;
