@@ -172,6 +172,22 @@ mod tests {
         assert_eq!(paths, ["books", "room"]);
     }
 
+    #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema, tidings_macros::Event)]
+    #[event(lax, crate = crate)]
+    struct ShelfCounted {
+        books: u32,
+    }
+
+    #[test]
+    fn a_lax_event_forgives_a_spelling_and_names_every_member_that_does_not_fit() {
+        let counted: ShelfCounted = read(r#"{"books": "3"}"#).unwrap();
+        assert_eq!(counted, ShelfCounted { books: 3 });
+        let error = read::<ShelfCounted>(r#"{"books": "x"}"#).unwrap_err();
+        let invalid = error.source_ref::<Invalid>().unwrap();
+        assert_eq!(invalid.violations()[0].path, "books");
+        assert!(read::<ShelfFilled>(r#"{"books": "3"}"#).is_err());
+    }
+
     #[test]
     fn any_message_is_kept_encoded() {
         let message: AnyMessage = read(r#"{"books": 3}"#).unwrap();

@@ -77,3 +77,97 @@ pub enum Lock {
     /// Not at all.
     Off,
 }
+
+#[cfg(test)]
+mod tests {
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Kind, codec::Format};
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema, tidings_macros::Request)]
+    #[request(exchange = "rent_room", response = Rented, lock = "roomNumber", lax, crate = crate)]
+    #[request(secrets("guest.pin"), remembered = "1 h 30 min")]
+    #[request(example = Self::of(Some(7)), example = Self::of(None))]
+    #[serde(rename_all = "camelCase")]
+    struct RentRoom {
+        #[serde(default = "any_room")]
+        room_number: Option<u32>,
+        guest: Guest,
+    }
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+    struct Guest {
+        pin: String,
+    }
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema, garde::Validate)]
+    struct Rented {
+        #[garde(range(min = 1))]
+        price: u32,
+    }
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema, tidings_macros::Request)]
+    #[request(exchange = "price", reply = Rented, lock = off, crate = crate)]
+    struct Price {
+        nights: u32,
+    }
+
+    fn any_room() -> Option<u32> {
+        Some(1)
+    }
+
+    impl RentRoom {
+        fn of(room_number: Option<u32>) -> Self {
+            let guest = Guest { pin: "1234".into() };
+            Self { room_number, guest }
+        }
+    }
+
+    #[test]
+    fn a_derived_request_has_what_its_attribute_says() {
+        assert_eq!((RentRoom::NAME, RentRoom::KIND), ("rent_room", Kind::Call));
+        assert_eq!(RentRoom::LOCK, Lock::Member("roomNumber"));
+        assert_eq!(RentRoom::SECRETS, ["guest.pin"]);
+        assert_eq!(RentRoom::REMEMBERED, Some(Duration::from_secs(5_400)));
+        let example = |room| json!({"roomNumber": room, "guest": {"pin": "1234"}});
+        assert_eq!(RentRoom::examples(), [example(Some(7)), example(None)]);
+        assert_eq!((Price::LOCK, Price::REMEMBERED), (Lock::Off, None));
+        assert!(Price::SECRETS.is_empty() && Price::examples().is_empty());
+    }
+
+    #[test]
+    fn the_value_of_a_lock_is_that_of_the_decoded_member() {
+        let lock = |body: &str| {
+            let request = RentRoom::decode(Format::Json, body.as_bytes()).unwrap();
+            request.lock_value()
+        };
+        let check = |body, value: &str| assert_eq!(lock(body).as_deref(), Some(value), "{body}");
+        check(r#"{"roomNumber": 3, "guest": {"pin": ""}}"#, "3");
+        check(r#"{"roomNumber": "3.0", "guest": {"pin": ""}}"#, "3");
+        check(r#"{"guest": {"pin": ""}}"#, "1");
+        check(r#"{"roomNumber": null, "guest": {"pin": ""}}"#, "null");
+        assert_eq!(Price { nights: 2 }.lock_value(), None);
+    }
+
+    #[test]
+    fn the_rules_of_an_answer_are_checked_where_they_are() {
+        let response = |price| super::super::Response::success("Rented", Rented { price });
+        assert_eq!(RentRoom::validate_reply(&response(1)), Ok(()));
+        let invalid = RentRoom::validate_reply(&response(0)).unwrap_err();
+        assert_eq!(invalid.violations()[0].path, "data.price");
+        assert_eq!(Price::validate_reply(&Rented { price: 1 }), Ok(()));
+        let invalid = Price::validate_reply(&Rented { price: 0 }).unwrap_err();
+        assert_eq!(invalid.violations()[0].path, "price");
+    }
+
+    #[test]
+    fn only_a_lax_request_forgives_a_spelling() {
+        let strict = Price::decode(Format::Json, br#"{"nights": "3"}"#).unwrap_err();
+        let invalid = strict.source_ref::<Invalid>().unwrap();
+        assert_eq!(invalid.violations()[0].path, "nights");
+        assert!(Price::decode(Format::Json, br#"{"nights": 3}"#).is_ok());
+    }
+}
