@@ -310,8 +310,10 @@ mod tests {
             (600, 120),
             (1 << 20, 120),
         ] {
-            let mut config = RabbitMqConfig::default();
-            config.heartbeat = Duration::from_secs(set);
+            let config = RabbitMqConfig {
+                heartbeat: Duration::from_secs(set),
+                ..RabbitMqConfig::default()
+            };
             assert_eq!(config.to_uri().query.heartbeat, Some(sent), "{set}");
         }
     }

@@ -100,40 +100,67 @@ enum Source<'a> {
 
 /// The state of queues, in their order.
 ///
+/// They are looked at over a connection of its own, since a queue that is missing costs a channel; those that belong to
+/// ours exclusively are asked for there.
+///
 /// # Errors
 /// [`NotFound`](tidings_core::ErrorKind::NotFound) and [`Denied`](tidings_core::ErrorKind::Denied) that name the queue.
 pub(super) async fn status(
     generation: &Generation,
+    probe: &Probe,
     named: &[Arc<str>],
 ) -> Result<Vec<QueueStatus>> {
+    let mut found = Vec::new();
+    while let Some(left) = named.get(found.len()..).filter(|left| !left.is_empty()) {
+        let channel = probe.channel().await?;
+        // After one that fails the channel is closed, and the answers that come after it say no more than that.
+        let answers = join_all(left.iter().map(|name| status_of(name, &channel))).await;
+        for (name, answer) in left.iter().zip(answers) {
+            match answer? {
+                Ok(status) => found.push(status),
+                Err(failed) if error::code(&failed) == Some(error::RESOURCE_LOCKED) => {
+                    found.push(own_status(name, generation).await?);
+                    break;
+                }
+                Err(failed) => return Err(unseen(name, &failed)),
+            }
+        }
+        create::close(&channel).await;
+    }
+    Ok(found)
+}
+
+/// The state of a queue that is perhaps ours.
+async fn own_status(name: &Arc<str>, generation: &Generation) -> Result<QueueStatus> {
     let channel = generation.channel().await?;
-    let one = async |name: &Arc<str>| {
-        let thing = Thing::Queue(Arc::clone(name));
-        let form = Form::named(thing, name, true)?;
-        let (ready, consumers) =
-            form.look(&channel)
-                .await
-                .map_err(|failed| match error::code(&failed) {
-                    Some(error::NOT_FOUND) => error::no_queue(name),
-                    Some(error::RESOURCE_LOCKED) => error::exclusive(&form.thing),
-                    _ => {
-                        generation.suspect(&failed);
-                        error::of_channel(&failed, &format!("cannot look at {}", form.thing))
-                    }
-                })?;
-        Ok(QueueStatus {
-            name: Arc::clone(name),
-            ready: ready.into(),
-            unsettled: None,
-            consumers,
-            rates: None,
-        })
-    };
-    let found = join_all(named.iter().map(one)).await;
-    // After one that fails the channel is closed, and the answers that come after it say no more than that.
-    let found = found.into_iter().collect::<Result<Vec<_>>>();
+    let status = status_of(name, &channel).await?.map_err(|failed| {
+        generation.suspect(&failed);
+        unseen(name, &failed)
+    })?;
     create::close(&channel).await;
-    found
+    Ok(status)
+}
+
+/// Asks on this channel; the broker may refuse to answer.
+async fn status_of(name: &Arc<str>, channel: &Channel) -> Result<lapin::Result<QueueStatus>> {
+    let form = Form::named(Thing::Queue(Arc::clone(name)), name, true)?;
+    let looked = form.look(channel).await;
+    Ok(looked.map(|(ready, consumers)| QueueStatus {
+        name: Arc::clone(name),
+        ready: ready.into(),
+        unsettled: None,
+        consumers,
+        rates: None,
+    }))
+}
+
+fn unseen(name: &Arc<str>, failed: &lapin::Error) -> Error {
+    let thing = Thing::Queue(Arc::clone(name));
+    match error::code(failed) {
+        Some(error::NOT_FOUND) => error::no_queue(name),
+        Some(error::RESOURCE_LOCKED) => error::exclusive(&thing),
+        _ => error::of_channel(failed, &format!("cannot look at {thing}")),
+    }
 }
 
 struct Looker<'a> {

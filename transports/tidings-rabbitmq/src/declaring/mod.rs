@@ -16,7 +16,7 @@ use tidings_core::{
     topology::{Binding, Difference, Exchange, Thing, Topology},
     transport::QueueStatus,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 pub(crate) use self::record::{Record, Restoration};
 use self::{
@@ -27,7 +27,7 @@ use self::{
 };
 use crate::{
     config::RabbitMqConfig,
-    connection::{Generation, Supervised},
+    connection::{Generation, Probe, Reactor, Supervised},
     error,
     management::{Management, ManagementUrl},
 };
@@ -49,6 +49,9 @@ pub(crate) struct Declaring {
     config: Arc<RabbitMqConfig>,
     record: Arc<Record>,
     versions: Versions,
+    /// For looking at queues.
+    looking: Arc<Probe>,
+    reactor: Arc<Reactor>,
 }
 
 impl Declaring {
@@ -56,9 +59,12 @@ impl Declaring {
         connection: Supervised,
         config: Arc<RabbitMqConfig>,
         record: Arc<Record>,
+        reactor: Arc<Reactor>,
     ) -> Self {
         Self {
             connection,
+            looking: Arc::new(Probe::new(Arc::clone(&config))),
+            reactor,
             versions: Versions::new(Arc::clone(&config)),
             config,
             record,
@@ -237,8 +243,27 @@ impl Declaring {
         if named.is_empty() {
             return self.list().await;
         }
-        self.on_generation(|generation| async move { look::status(&generation, named).await })
-            .await
+        let looked = self
+            .on_generation(|generation| async move {
+                look::status(&generation, &self.looking, named).await
+            })
+            .await;
+        self.rest_later().await;
+        looked
+    }
+
+    /// Closes the connection for looking once nobody has looked for a while: whoever looks often makes it once.
+    async fn rest_later(&self) {
+        let (looking, uses) = (Arc::clone(&self.looking), self.looking.uses().await);
+        self.reactor.spawn("rest from looking", async move {
+            sleep(IDLE).await;
+            looking.rest(uses).await;
+        });
+    }
+
+    /// Closes what belongs to it alone.
+    pub(crate) async fn close(&self) {
+        self.looking.close().await;
     }
 
     /// AMQP does not list. Where no HTTP API is named, it is looked for where it is unless somebody moved it.
@@ -298,6 +323,9 @@ impl Declaring {
         Ok(forms)
     }
 }
+
+/// How long the connection for looking at queues stays open after the last look.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// How long the HTTP API may take to answer where nobody said that it is.
 const GUESS: Duration = Duration::from_secs(2);

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidings_core::{
-    ErrorKind,
+    Address, Call, Envelope, ErrorKind, Settlement,
     topology::{Binding, DeadLetter, Exchange, ExchangeKind, Queue, Topology, arguments},
-    transport::Transport,
+    transport::{Subscription, Transport},
 };
 use tidings_rabbitmq::RabbitMq;
 
@@ -143,11 +143,19 @@ async fn few_channels_are_enough_for_many_questions() {
     let Some(bed) = bed().await else { return };
     let url = format!("{}&channel_max=4", bed.url());
     let rabbitmq = RabbitMq::from_url(&url).await.unwrap();
+    let busy = Topology::new().queue(Queue::new("busy"));
+    rabbitmq.declare(&busy).await.unwrap();
+    let publisher = rabbitmq.publisher().await.unwrap();
+    let call = Call::new(Address::queue("busy"), Envelope::new("held"));
+    publisher.publish(call).await.unwrap();
+    let subscribed = rabbitmq.subscribe(Subscription::to("busy")).await;
+    let held = subscribed.unwrap().next().await.unwrap().unwrap();
     for _ in 0..9 {
         let missing = rabbitmq.queues(&["nothing".into()]).await.unwrap_err();
-        // When all numbers are used up, the connection is made again.
         assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
     }
+    // The connection of the consumers has no part in it.
+    held.settle(Settlement::Ack).await.unwrap();
     let mut wanted = topology();
     for number in 0..9 {
         wanted = wanted.queue(Queue::new(format!("queue.{number}")));

@@ -62,12 +62,18 @@ async fn the_state_of_queues_is_told() -> Result<()> {
     };
     let rabbitmq = open(&bed).await;
     rabbitmq.declare(&topology()).await?;
-    let found = rabbitmq.queues(&["plain".into(), "orders".into()]).await?;
+    let mine = Topology::new().queue(Queue::exclusive("mine"));
+    rabbitmq.declare(&mine).await?;
+    let found = rabbitmq
+        .queues(&["plain".into(), "mine".into(), "orders".into()])
+        .await?;
     let found: Vec<_> = found
         .iter()
         .map(|queue| (&*queue.name, queue.ready, queue.unsettled))
         .collect();
-    assert_eq!(found, [("plain", 0, None), ("orders", 0, None)]);
+    let expected = ["plain", "mine", "orders"].map(|name| (name, 0, None));
+    assert_eq!(found, expected);
+    rabbitmq.delete(&mine).await?;
     let error = rabbitmq
         .queues(&["orders".into(), "nothing".into()])
         .await

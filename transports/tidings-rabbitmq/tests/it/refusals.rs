@@ -107,6 +107,10 @@ async fn freeze_after(answers: usize, mut client: TcpStream, bed: &Bed) {
     let mut bytes = vec![0; 64 * 1024];
     for _ in 0..answers {
         let asked = client.read(&mut bytes).await.unwrap();
+        if asked == 0 {
+            // It had given up before it was accepted.
+            return;
+        }
         broker.write_all(&bytes[..asked]).await.unwrap();
         let answered = broker.read(&mut bytes).await.unwrap();
         client.write_all(&bytes[..answered]).await.unwrap();
