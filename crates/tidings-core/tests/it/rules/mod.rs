@@ -4,7 +4,7 @@
 //! otherwise and why; `tests/python/lax_rules.py` writes it.
 
 mod contracts;
-mod types;
+mod orders;
 
 use proptest::prelude::*;
 use serde::Serialize;
