@@ -1,6 +1,7 @@
-//! The derives of Tidings: they put the contract where the type is.
+//! The derives of Tidings, which put the contract where the type is, and `#[handler]`, which registers a function.
 //!
-//! Generated code is what a person would write: one `impl Contract` and one marker.
+//! Generated code is what a person would write: one `impl Contract` and one marker or `impl Request`; one entry in the
+//! list of handlers.
 
 mod attributes;
 mod contract;
