@@ -90,18 +90,18 @@ pub(super) fn give_back(table: Table) -> &'static str {
         Table::Locks => {
             "WITH free AS (UPDATE tidings_locks SET freed = clock_timestamp()
                  WHERE token = ANY($1) AND freed IS NULL RETURNING key)
-             SELECT pg_notify('tidings_locks', key) FROM free"
+             SELECT pg_notify('tidings.locks', key) FROM free"
         }
         Table::Replies => {
             "WITH free AS (DELETE FROM tidings_replies WHERE token = ANY($1) AND NOT kept RETURNING key)
-             SELECT pg_notify('tidings_replies', key) FROM free"
+             SELECT pg_notify('tidings.replies', key) FROM free"
         }
     }
 }
 
 /// The channels on which keys that were given back are told, by table.
-pub(super) const LOCKS: &str = "tidings_locks";
-pub(super) const REPLIES: &str = "tidings_replies";
+pub(super) const LOCKS: &str = "tidings.locks";
+pub(super) const REPLIES: &str = "tidings.replies";
 
 /// Parameter: key.
 pub(super) const FIND: &str = "SELECT kept, content_type, payload FROM tidings_replies
@@ -111,7 +111,7 @@ pub(super) const FIND: &str = "SELECT kept, content_type, payload FROM tidings_r
 pub(super) const KEEP: &str = "WITH kept AS (UPDATE tidings_replies
         SET kept = true, until = clock_timestamp() + $2 * interval '1 millisecond', content_type = $3, payload = $4
         WHERE token = $1 AND NOT kept RETURNING key)
-    SELECT pg_notify('tidings_replies', key) FROM kept";
+    SELECT pg_notify('tidings.replies', key) FROM kept";
 
 /// Long after anybody may still have been asking for the key with a token drawn before.
 pub(super) const SWEEP_LOCKS: &str = "DELETE FROM tidings_locks

@@ -159,4 +159,18 @@ mod tests {
         third.await;
         assert!(turns.entries().is_empty(), "nobody is left");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_is_given_back_elsewhere_ends_the_pause() {
+        let turns = Turns::default();
+        let (a, b) = (turns.enter("a"), turns.enter("b"));
+        let long = Duration::from_secs(60);
+        let started = tokio::time::Instant::now();
+        turns.wake("a");
+        turns.wake("nobody waits for this");
+        a.pause(long).await;
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        b.pause(long).await;
+        assert!(started.elapsed() >= long);
+    }
 }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use sqlx::postgres::PgListener;
 use tidings_core::{Deadline, ErrorKind, lock::LockStore, tasks::Tasks};
 use tidings_stores::Settings;
 use tokio::sync::mpsc;
@@ -188,6 +189,23 @@ async fn any_text_is_a_key(home: &Home) {
     let other = home.open().await;
     for key in keys {
         assert!(is_held(&*other.locks(), key).await, "{} bytes", key.len());
+    }
+}
+
+#[tokio::test]
+async fn postgres_tells_other_processes_what_was_given_back() {
+    if let Some(home) = Home::postgres().await {
+        let mut listener = PgListener::connect(&home.address()).await.unwrap();
+        listener.listen("tidings.locks").await.unwrap();
+        let store = home.open().await;
+        drop(store.locks().acquire(home.name(), Deadline::NEVER).await);
+        let told = async {
+            // Other tests are heard as well.
+            while listener.recv().await.unwrap().payload() != home.name() {}
+        };
+        tokio::time::timeout(LONG, told).await.unwrap();
+        drop((store, listener));
+        home.remove().await;
     }
 }
 
