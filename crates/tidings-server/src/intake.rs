@@ -99,9 +99,17 @@ impl Intake {
         if !order.keeps_ready() {
             let mut source = self.turn.lock().await;
             loop {
-                let event = source.event(&self.tasks).await;
-                if let Some(turn) = source.admit(event, order)? {
-                    return Some(turn);
+                match source.event(&self.tasks).await {
+                    Event::Delivered(delivery) => {
+                        if let Some(turn) = order.admit(delivery) {
+                            return Some(turn);
+                        }
+                    }
+                    Event::Moved => source.close(),
+                    Event::Stopping => {
+                        source.end();
+                        return None;
+                    }
                 }
             }
         }
