@@ -55,6 +55,7 @@
 //! | `domain` | yes | [`Domain`]: events and commands, one queue per subscriber, retries, dead letters, the store |
 //! | `embedded` | yes | the broker in the process: `embedded:` in memory, `embedded:PATH` durable in one file |
 //! | `rpc` | no | the module `rpc`: calls, one exchange for each action |
+//! | `postgres`, `sqlite` | no | the module `stores`: locks that several processes share, and replies that are remembered |
 //! | `testing` | no | the module `testing`: the real service in a test, in virtual time |
 
 mod pages;
@@ -70,8 +71,8 @@ pub use tidings_client::{Client, Publishing, fallback};
 pub use tidings_core::{
     Address, AnyMessage, Call, Command, Contract, Deadline, Envelope, Error, ErrorKind, Event,
     HandlerError, Headers, Kind, Metadata, Outcome, Reply, Request, Result, Settlement,
-    call::Origin, clock, contract, handler, handler_error::ResultExt, headers, metric,
-    retry_policy::RetryPolicy, schema, tasks, topology,
+    call::Origin, clock, contract, handler, handler_error::ResultExt, headers, lock, metric,
+    reply_store, retry_policy::RetryPolicy, schema, tasks, topology,
 };
 // The traits; the derives of the same names are above.
 #[doc(inline)]
@@ -93,6 +94,9 @@ pub use tidings_router::{
 };
 #[doc(inline)]
 pub use tidings_server::{self as server, Health, Running, Server, redrive};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[doc(inline)]
+pub use tidings_stores as stores;
 
 pub use crate::transports::{open, transports};
 
