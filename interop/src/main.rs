@@ -5,6 +5,7 @@
 
 mod domain;
 mod output;
+mod rpc;
 mod stop;
 
 use std::{
@@ -15,6 +16,8 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+
+use crate::stop::Stop;
 
 /// What is logged unless RUST_LOG says otherwise. The client of RabbitMQ reports every channel that the broker closes,
 /// which is how it answers whether a queue exists.
@@ -32,6 +35,10 @@ struct Arguments {
 enum Role {
     /// Domain messages: configure, clear, publish, consume, requeue.
     Domain(domain::Arguments),
+    /// Serves RPC handlers as a configuration file says.
+    RpcServer(rpc::server::Arguments),
+    /// Calls once and prints the answer; without one in time the exit code is 3.
+    RpcClient(rpc::client::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -51,15 +58,24 @@ fn main() -> ExitCode {
 }
 
 fn run(role: Role) -> Result<ExitCode> {
+    match role {
+        Role::Domain(arguments) => until_stopped(|stop| domain::run(arguments, stop)),
+        Role::RpcClient(arguments) => until_stopped(|stop| rpc::client::run(arguments, stop)),
+        // It brings a runtime of its own and listens for signals itself.
+        Role::RpcServer(arguments) => Ok(rpc::server::run(arguments)),
+    }
+}
+
+/// Runs a role, which is told when it is to end.
+fn until_stopped<F>(role: impl FnOnce(Stop) -> F) -> Result<ExitCode>
+where
+    F: Future<Output = Result<ExitCode>>,
+{
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let done = runtime.block_on(async {
-        match role {
-            Role::Domain(arguments) => stop::on_signals(|stop| domain::run(arguments, stop)).await,
-        }
-    });
+    let done = runtime.block_on(stop::on_signals(role));
     // The thread that reads standard input cannot be interrupted: whoever waits for it waits for the other side.
     runtime.shutdown_background();
     done

@@ -97,7 +97,8 @@ impl Room {
             Self::Cli => matches!(other, Self::Facade | Self::Console),
             // It is a test in the shape of a package.
             Self::Interop => {
-                other.is_below_the_facade() || matches!(other, Self::Facade | Self::Testkit)
+                other.is_below_the_facade()
+                    || matches!(other, Self::Facade | Self::Testkit | Self::Example)
             }
         }
     }

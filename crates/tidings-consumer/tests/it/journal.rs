@@ -505,3 +505,31 @@ async fn a_handler_of_the_authors_that_panics_while_it_is_read_harms_nobody() {
     );
     assert_eq!(closed(&journal).await.shipped, 2);
 }
+
+#[tokio::test]
+async fn a_log_server_whose_certificate_nobody_vouches_for_gets_nothing() {
+    use std::sync::Arc;
+
+    use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, rustls::pki_types::PrivateKeyDer};
+
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let tls = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let config = JournalConfig::new(&format!("https://localhost:{port}"), "t0ken").unwrap();
+    let journal = Journal::start(&config.with_longest_wait(Duration::from_millis(2))).unwrap();
+    calls_go_on(&journal, 1).await;
+
+    let (stream, _) = listener.accept().await.unwrap();
+    let refused = TlsAcceptor::from(Arc::new(tls)).accept(stream).await;
+    assert!(refused.is_err(), "it was not shown the token");
+    drop(listener);
+    let counts = closed(&journal).await;
+    assert_eq!((counts.shipped, counts.dropped), (0, 2));
+}

@@ -8,3 +8,4 @@
 
 mod journal;
 mod log_server;
+mod program;

@@ -1,0 +1,5 @@
+//! The chapter RPC: a consumer program, and a caller.
+
+pub(crate) mod client;
+mod handlers;
+pub(crate) mod server;
