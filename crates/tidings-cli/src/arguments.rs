@@ -3,7 +3,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    commands::{completions, deadletters, dispatch, publish, queues, requeue, rpc, tail, topology},
+    commands::{
+        call, completions, deadletters, dispatch, publish, queues, requeue, rpc, tail, topology,
+    },
     connect::Connection,
     exit,
     output::Format,
@@ -41,6 +43,8 @@ pub(crate) enum Command {
     Publish(Box<publish::Options>),
     /// Publish domain commands
     Dispatch(dispatch::Options),
+    /// Call an action, and print its answer
+    Call(Box<call::Options>),
     /// Show messages as they come
     Tail(tail::Options),
     /// Show how full queues are and how fast messages pass through them

@@ -27,6 +27,10 @@ pub(crate) enum Exit {
     Unsupported,
     /// A message or a file cannot be read, or breaks its rules.
     Unreadable,
+    /// An action was called, and its answer says that it failed.
+    Refused,
+    /// An action was called, and nobody answered in time.
+    NoAnswer,
     /// A signal came before it was done.
     Interrupted,
     /// What a check has found, in the codes that monitoring plugins have.
@@ -65,7 +69,8 @@ Exit codes:
   1  failed, or declined      6  does not exist
   2  wrong usage              7  no queue would receive the message
   3  broker unreachable       8  the transport cannot do it
-  4  access denied            9  unreadable message or file      130  interrupted";
+  4  access denied            9  unreadable message or file
+ 10  answered with a failure  11  no answer in time               130  interrupted";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -87,6 +92,8 @@ impl Exit {
             Self::Unroutable => 7,
             Self::Unsupported => 8,
             Self::Unreadable => 9,
+            Self::Refused => 10,
+            Self::NoAnswer => 11,
             Self::Interrupted => 130,
         }
     }

@@ -89,8 +89,13 @@ impl Output {
 
 /// Prints text as it is.
 pub(crate) fn write(text: &str) -> Result<()> {
+    write_bytes(text.as_bytes())
+}
+
+/// Prints bytes as they are.
+pub(crate) fn write_bytes(bytes: &[u8]) -> Result<()> {
     let mut out = stdout().lock();
-    out.write_all(text.as_bytes())
+    out.write_all(bytes)
         .and_then(|()| out.flush())
         .context("cannot write to standard output")
 }

@@ -1,5 +1,6 @@
 //! The commands, a file each: their arguments, and what they do.
 
+pub(crate) mod call;
 pub(crate) mod completions;
 pub(crate) mod deadletters;
 pub(crate) mod dispatch;
@@ -28,6 +29,7 @@ pub(crate) async fn run(command: Command, session: Session) -> Result<Exit> {
         Command::Topology { action } => topology::run(action, &session).await,
         Command::Publish(options) => publish::run(*options, &session).await,
         Command::Dispatch(options) => dispatch::run(options, &session).await,
+        Command::Call(options) => call::run(*options, &session).await,
         Command::Tail(options) => tail::run(options, &session).await,
         Command::Queues(options) => queues::run(options, &session).await,
         Command::Deadletters { action } => deadletters::run(action, &session).await,

@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod bed;
+mod calling;
 mod deadletters;
 mod errors;
 mod publishing;
