@@ -126,10 +126,7 @@ impl Supervisor {
             tokio::select! {
                 // Cancel-safe: both only look at a flag.
                 () = generation.over() => break,
-                () = self.stop.cancelled() => {
-                    generation.end("it was closed");
-                    break;
-                }
+                () = self.stop.cancelled() => break,
                 // Cancel-safe: an event stays in its channel until it is received.
                 Some(event) = events.next() => Self::note(generation, event, self.role),
                 () = sleep(LOOK) => {}
@@ -143,6 +140,9 @@ impl Supervisor {
         let _closed = timeout(GOODBYE, goodbye)
             .await
             .is_ok_and(|closed| closed.is_ok());
+        // Not before: whoever hears of it drops channels, and lapin takes it for an error of the connection if one is dropped
+        // while that is being closed.
+        generation.end("it was closed");
     }
 
     fn note(generation: &Generation, event: Event, role: Role) {

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bed;
+mod closing;
 mod conformance;
 mod consuming;
 mod consuming_limits;
