@@ -47,11 +47,13 @@ fn layer() -> IdempotencyLayer {
 }
 
 /// A service whose handler answers each call with another number, or as it is told.
-fn numbered(
-    layer: IdempotencyLayer,
-    answer: impl Fn(u32) -> Result<Reply> + Clone + Send + 'static,
+fn numbered<A: Fn(u32) -> Result<Reply> + Clone + Send + 'static>(
+    layer: &IdempotencyLayer,
+    answer: A,
 ) -> (
-    Idempotency<impl Service<Call, Response = Reply, Error = Error, Future: Send> + Clone + Send>,
+    Idempotency<
+        impl Service<Call, Response = Reply, Error = Error, Future: Send> + Clone + Send + use<A>,
+    >,
     Arc<AtomicU32>,
 ) {
     let calls = Arc::new(AtomicU32::new(0));
@@ -67,7 +69,7 @@ fn number(number: u32) -> Result<Reply> {
 
 #[tokio::test(start_paused = true)]
 async fn a_second_delivery_gets_the_first_reply() {
-    let (mut service, calls) = numbered(layer(), number);
+    let (mut service, calls) = numbered(&layer(), number);
     let recorder = Recorder::default();
     let _local = ::metrics::set_default_local_recorder(&recorder);
     let first = start_with(&mut service, request("create", Some("1")))
@@ -92,7 +94,7 @@ async fn a_second_delivery_gets_the_first_reply() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reply_that_says_nothing_is_remembered_as_well() {
-    let (mut service, calls) = numbered(layer(), |_| Ok(Reply::empty()));
+    let (mut service, calls) = numbered(&layer(), |_| Ok(Reply::empty()));
     for _ in 0..2 {
         let reply = start_with(&mut service, request("create", Some("1")))
             .await
@@ -104,7 +106,7 @@ async fn a_reply_that_says_nothing_is_remembered_as_well() {
 
 #[tokio::test(start_paused = true)]
 async fn only_the_same_request_of_a_contract_that_asks_is_remembered() {
-    let (mut service, calls) = numbered(layer(), number);
+    let (mut service, calls) = numbered(&layer(), number);
     let different = [
         ("create", Some("b:1")),
         ("create:b", Some("1")),
@@ -142,7 +144,7 @@ async fn what_failed_is_handled_again() {
                 number(attempt)
             }
         };
-        let (mut service, calls) = numbered(layer(), answer);
+        let (mut service, calls) = numbered(&layer(), answer);
         let first = start_with(&mut service, request("create", Some("1"))).await;
         assert!(first.is_err() || first.unwrap() == fault());
         start_with(&mut service, request("create", Some("1")))
@@ -154,9 +156,11 @@ async fn what_failed_is_handled_again() {
 
 /// A service whose first call waits to be told how it ends.
 fn held_up(
-    layer: IdempotencyLayer,
+    layer: &IdempotencyLayer,
 ) -> (
-    Idempotency<impl Service<Call, Response = Reply, Error = Error, Future: Send> + Clone + Send>,
+    Idempotency<
+        impl Service<Call, Response = Reply, Error = Error, Future: Send> + Clone + Send + use<>,
+    >,
     oneshot::Sender<()>,
 ) {
     let (go_on, told) = oneshot::channel::<()>();
@@ -178,7 +182,7 @@ fn held_up(
 
 #[tokio::test(start_paused = true)]
 async fn who_comes_while_it_is_handled_waits_for_the_reply() {
-    let (mut service, go_on) = held_up(layer());
+    let (mut service, go_on) = held_up(&layer());
     let mut first = start_with(&mut service, request("create", Some("1")));
     assert!(poll(&mut first).is_pending());
     let mut second = start_with(&mut service, request("create", Some("1")));
@@ -196,7 +200,7 @@ async fn who_comes_while_it_is_handled_waits_for_the_reply() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_cut_off_is_handled_by_who_waits() {
-    let (mut service, _go_on) = held_up(layer());
+    let (mut service, _go_on) = held_up(&layer());
     let mut first = start_with(&mut service, request("create", Some("1")));
     assert!(poll(&mut first).is_pending());
     let mut second = start_with(&mut service, request("create", Some("1")));
@@ -242,7 +246,7 @@ async fn without_its_store_a_request_is_not_handled() {
         gives_claims: false,
     });
     let layer = IdempotencyLayer::new(store).remember("create", LONG);
-    let (mut service, calls) = numbered(layer, number);
+    let (mut service, calls) = numbered(&layer, number);
     let refused = start_with(&mut service, request("create", Some("1")))
         .await
         .unwrap_err();
@@ -261,7 +265,7 @@ async fn without_its_store_a_request_is_not_handled() {
 async fn a_reply_that_cannot_be_kept_is_sent_and_logged() {
     let log = Log::start();
     let layer = IdempotencyLayer::new(Arc::new(Away { gives_claims: true }));
-    let (mut service, _) = numbered(layer.remember("create", LONG), number);
+    let (mut service, _) = numbered(&layer.remember("create", LONG), number);
     let reply = start_with(&mut service, request("create", Some("1"))).await;
     assert_eq!(reply.unwrap(), number(0).unwrap());
     assert_eq!(log.lines_with("the database is away").len(), 1);
