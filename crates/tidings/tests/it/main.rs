@@ -4,6 +4,8 @@
 #![cfg(test)]
 
 mod bad_input;
+#[cfg(feature = "rpc")]
+mod calling;
 mod chaos;
 mod configuring;
 mod crash;
