@@ -96,17 +96,13 @@ impl Broken {
 }
 
 /// Reads one document; the keys that are there twice come with it.
-pub(super) fn read(text: &str) -> Result<(Node, Vec<Twice>), Broken> {
+pub(super) fn read(text: &str) -> Result<(Arc<Node>, Vec<Twice>), Broken> {
     let mut tree = Tree {
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
         twice: Vec::new(),
     };
     let node = tree.document()?;
-    let node = Arc::try_unwrap(node).unwrap_or_else(|shared| Node {
-        at: shared.at,
-        kind: Kind::Map(Vec::new()),
-    });
     Ok((node, tree.twice))
 }
 
@@ -329,6 +325,7 @@ mod tests {
     #[test]
     fn aliases_and_merge_keys_are_carried_out() {
         check("a: &x {p: 1}\nb: *x\n", "{a={p=1} b={p=1}}");
+        check("&root {a: 1}\n", "{a=1}");
         check(
             "a: &x {p: 1, q: 2}\nb:\n  <<: *x\n  q: 3\n",
             "{a={p=1 q=2} b={q=3 p=1}}",

@@ -6,7 +6,7 @@
 use super::node::Scalar;
 
 /// What a scalar is to Python.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning<'a> {
     Null,
     Bool(bool),
