@@ -1,8 +1,9 @@
 //! A live consumer: one channel of one generation, with a consumer on it.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Waker},
     time::Duration,
 };
 
@@ -19,11 +20,7 @@ use tokio::time::timeout;
 use crate::{
     acker::ChannelSettle,
     connection::Generation,
-    consuming::{
-        handover::Handover,
-        offsets::Offsets,
-        pump::{AT_ONCE, Pump},
-    },
+    consuming::{pump::AT_ONCE, source::Source},
     error::{self, Act},
     notation::{short, to_table},
 };
@@ -40,10 +37,8 @@ const MISSING: &str = "NOT_FOUND - no queue";
 pub(crate) struct Attachment {
     pub(crate) generation: Generation,
     channel: Channel,
-    pump: Pump,
+    pub(crate) source: Source,
     pub(crate) settle: Arc<ChannelSettle>,
-    /// Where in its stream each delivery lies, if it is one.
-    offsets: Option<Offsets>,
 }
 
 /// Why a consumer has ended although nobody here wanted it.
@@ -95,30 +90,21 @@ impl Attachment {
         let is_stream = to.arguments.get(STREAM_OFFSET).is_some();
         let settle =
             ChannelSettle::new(channel.clone(), generation.clone(), to.prefetch, is_stream);
+        let settle = Arc::new(settle);
         Ok(Self {
             generation,
             channel,
-            pump: Pump::new(consumer),
-            settle: Arc::new(settle),
-            offsets: is_stream.then(Offsets::default),
+            source: Source::new(consumer, Arc::clone(&settle), is_stream),
+            settle,
         })
     }
 
-    /// Hands over what has come in; resolves when the consumer has ended.
-    pub(crate) fn poll_pump(&mut self, to: &Handover, cx: &mut Context<'_>) -> Poll<Ended> {
-        let (settle, offsets) = (&self.settle, &mut self.offsets);
-        let ended = ready!(self.pump.poll(cx, |batch| {
-            if let Some(offsets) = offsets {
-                offsets.note(batch, settle.first_unsettled());
-            }
-            // Counted first: a delivery may be settled before this returns.
-            settle.count(batch.len() as u64);
-            to.give(batch);
-        }));
-        Poll::Ready(match ended {
-            Some(failed) => self.lost(&failed),
+    /// What the end of the consumer means.
+    pub(crate) fn judge(&self, ended: Option<&lapin::Error>) -> Ended {
+        match ended {
+            Some(failed) => self.lost(failed),
             None => self.ended(),
-        })
+        }
     }
 
     fn lost(&self, failed: &lapin::Error) -> Ended {
@@ -138,33 +124,28 @@ impl Attachment {
     }
 
     /// Stops the deliveries and waits until no more can come. Returns the tags of what has come in meanwhile.
-    pub(crate) async fn cancel(&mut self) -> Vec<u64> {
-        let (tag, options) = (self.pump.tag(), BasicCancelOptions::default());
+    pub(crate) async fn cancel(&self) -> Vec<u64> {
+        let (tag, options) = (self.source.tag(), BasicCancelOptions::default());
         if let Err(failed) = self.channel.basic_cancel(tag, options).await {
             self.generation.suspect(&failed);
         }
-        let mut tags = Vec::new();
-        let mut cx = Context::from_waker(Waker::noop());
+        let (mut late, mut cx) = (VecDeque::new(), Context::from_waker(Waker::noop()));
         loop {
-            let before = tags.len();
+            let before = late.len();
             // Whether it has ended, and how, does not matter any more.
-            let _ended = self.pump.poll(&mut cx, |batch| {
-                tags.extend(batch.drain(..).map(|delivery| delivery.delivery_tag));
-            });
-            if tags.len() - before < AT_ONCE {
+            let _ended = self.source.poll(&mut late, &mut cx);
+            if late.len() - before < AT_ONCE {
                 break;
             }
         }
-        self.settle.count(tags.len() as u64);
-        tags
+        late.iter().map(|delivery| delivery.delivery_tag).collect()
     }
 
     /// Where in its stream another consumer has to go on, so that nothing unsettled is left out; `None` if it is no stream
     /// or nothing has come yet. To be asked after the end.
-    pub(crate) fn resume_at(&mut self) -> Option<i64> {
+    pub(crate) fn resume_at(&self) -> Option<i64> {
         self.settle.end();
-        let first = self.settle.first_unsettled();
-        self.offsets.as_mut()?.resume_at(first)
+        self.source.resume_at()
     }
 
     /// Sends the acks that wait and closes the channel; the broker's answer comes after it has read them. Unsettled

@@ -1,9 +1,10 @@
-//! Where deliveries pass from the reactor to the task that handles them.
+//! Where deliveries pass from lapin to the task that handles them.
 //!
-//! A queue with one side in each thread, emptied in one go: the subscriber takes everything that is there and
-//! returns to it when that is used up, so that a message costs no lock and no wake-up of its own. It needs no bound: the
-//! broker sends no more than the prefetch. What it holds belongs to one *life* of the subscription (one channel); when
-//! that ends, its deliveries go back to their queue by themselves, and those that were not handed out are forgotten.
+//! The subscriber takes everything that is there and returns when that is used up, so that a message costs no lock and no
+//! wake-up of its own; while it waits, lapin wakes it directly (see [`Source`]). What the keeper has found while
+//! nobody waited lies in a queue between the two. It needs no bound: the broker sends no more than the prefetch. What it
+//! holds belongs to one *life* of the subscription (one channel); when that ends, its deliveries go back to their queue by
+//! themselves, and those that were not handed out are forgotten.
 
 use std::{
     collections::VecDeque,
@@ -18,6 +19,8 @@ use std::{
 use lapin::message::Delivery;
 use tidings_core::{Error, acker::Settle};
 use tokio::sync::Notify;
+
+use crate::consuming::source::{self, Source};
 
 /// Deliveries of one life.
 pub(crate) struct Batch {
@@ -36,11 +39,18 @@ pub(crate) struct Handover {
     /// Whether the subscriber is gone.
     left: AtomicBool,
     leaving: Notify,
+    /// The consumer of this life has ended, and the subscriber was the one to see it.
+    ending: Notify,
 }
 
 struct State {
     settle: Arc<dyn Settle>,
     deliveries: VecDeque<Delivery>,
+    source: Option<Source>,
+    /// How the consumer of this life has ended, until its keeper has heard of it.
+    ended: Option<source::End>,
+    /// Whether the next delivery wakes the keeper.
+    is_kept: bool,
     end: Option<End>,
     waker: Option<Waker>,
 }
@@ -54,6 +64,9 @@ impl Handover {
         let state = State {
             settle,
             deliveries: VecDeque::new(),
+            source: None,
+            ended: None,
+            is_kept: false,
             end: None,
             waker: None,
         };
@@ -62,7 +75,49 @@ impl Handover {
             state: Mutex::new(state),
             left: AtomicBool::new(false),
             leaving: Notify::new(),
+            ending: Notify::new(),
         }
+    }
+
+    /// Takes deliveries from this consumer, in the life that has begun.
+    pub(crate) fn take_from(&self, source: Source) {
+        let mut state = self.state();
+        state.source = Some(source);
+        // Whoever waits already has to look at it.
+        wake(state);
+    }
+
+    /// For the keeper: ready when the consumer of this life has ended. It takes part in receiving if it is `due` for a look,
+    /// and from then on until the subscriber waits again.
+    pub(crate) fn poll_ended(&self, due: bool, cx: &mut Context<'_>) -> Poll<source::End> {
+        let mut state = self.state();
+        if let Some(ended) = state.ended.take() {
+            return Poll::Ready(ended);
+        }
+        if !due && !state.is_kept {
+            return Poll::Pending;
+        }
+        let State {
+            source, deliveries, ..
+        } = &mut *state;
+        let Some(source) = source else {
+            return Poll::Pending;
+        };
+        let ended = source.poll(deliveries, cx);
+        state.is_kept = true;
+        if state.deliveries.is_empty() {
+            return ended;
+        }
+        wake(state);
+        ended
+    }
+
+    /// Resolves when the subscriber has seen the end of the consumer.
+    ///
+    /// # Cancel safety
+    /// Yes: an end that was seen stays to be [polled](Self::poll_ended).
+    pub(crate) async fn ending(&self) {
+        self.ending.notified().await;
     }
 
     /// Hands deliveries over; leaves `deliveries` empty.
@@ -77,12 +132,15 @@ impl Handover {
     }
 
     /// Forgets what has not been handed out and begins another life, if there is to be one.
-    pub(crate) fn begin_life(&self, settle: Option<Arc<dyn Settle>>) {
+    pub(crate) fn begin_life(&self, life: Option<(Arc<dyn Settle>, Source)>) {
         let mut state = self.state();
         self.life.fetch_add(1, Ordering::Release);
         state.deliveries.clear();
-        if let Some(settle) = settle {
+        (state.source, state.ended, state.is_kept) = (None, None, false);
+        if let Some((settle, source)) = life {
             state.settle = settle;
+            state.source = Some(source);
+            wake(state);
         }
     }
 
@@ -116,6 +174,9 @@ impl Handover {
     ) -> Poll<Result<(), End>> {
         let mut state = self.state();
         if state.deliveries.is_empty() {
+            self.look(&mut state, cx);
+        }
+        if state.deliveries.is_empty() {
             if let Some(end) = &mut state.end {
                 return Poll::Ready(Err(end.take()));
             }
@@ -137,6 +198,24 @@ impl Handover {
             deliveries: mem::replace(&mut state.deliveries, queue),
         });
         Poll::Ready(Ok(()))
+    }
+
+    /// The subscriber looks for itself, and is woken by what comes next.
+    fn look(&self, state: &mut State, cx: &mut Context<'_>) {
+        let State {
+            source: Some(source),
+            deliveries,
+            ..
+        } = state
+        else {
+            return;
+        };
+        let ended = source.poll(deliveries, cx);
+        state.is_kept = false;
+        if let Poll::Ready(ended) = ended {
+            state.ended = Some(ended);
+            self.ending.notify_one();
+        }
     }
 
     /// Whether deliveries of this batch may still be handed out.

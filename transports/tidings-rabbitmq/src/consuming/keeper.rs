@@ -6,8 +6,10 @@
 
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
-use tidings_core::{Error, ErrorKind, topology::arguments::STREAM_OFFSET, transport::Subscription};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tidings_core::{
+    Error, ErrorKind, acker::Settle, topology::arguments::STREAM_OFFSET, transport::Subscription,
+};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,6 +24,9 @@ use crate::{
 
 /// How long an ack waits for others to leave with.
 const GATHERING: Duration = Duration::from_millis(1);
+
+/// How often the keeper looks whether the consumer is still there, in case nobody waits for its deliveries.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// After this long, an attachment counts as a good one, and the next failure as the first.
 const STEADY: Duration = Duration::from_secs(10);
@@ -56,7 +61,7 @@ impl Keeper {
         let (mut attachment, mut backoff) = (first, Backoff::default());
         loop {
             let since = Instant::now();
-            match self.serve(&mut attachment).await {
+            match self.serve(&attachment).await {
                 Stop::Left => return self.part(attachment).await,
                 Stop::Closing => {
                     self.handover.end(None);
@@ -86,7 +91,7 @@ impl Keeper {
     }
 
     /// Hands deliveries over and sends acks that have waited.
-    async fn serve(&self, attachment: &mut Attachment) -> Stop {
+    async fn serve(&self, attachment: &Attachment) -> Stop {
         let (generation, settle) = (
             attachment.generation.clone(),
             Arc::clone(&attachment.settle),
@@ -94,6 +99,8 @@ impl Keeper {
         let (mut left, mut closing) = (pin!(self.handover.left()), pin!(self.closing.cancelled()));
         let (mut over, mut news) = (pin!(generation.over()), pin!(settle.news()));
         let (mut timer, mut seen) = (pin!(sleep(GATHERING)), None);
+        let (mut looks, mut due) = (interval_at(Instant::now() + LOOK, LOOK), false);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // Cancel-safe: all of them are kept and polled again, or only look.
             tokio::select! {
@@ -101,13 +108,21 @@ impl Keeper {
                 () = &mut closing => return Stop::Closing,
                 () = &mut left => return Stop::Left,
                 () = &mut over => return Stop::Ended(Ended::Lost(generation.why())),
-                ended = poll_fn(|cx| attachment.poll_pump(&self.handover, cx)) => return Stop::Ended(ended),
+                ended = poll_fn(|cx| self.handover.poll_ended(due, cx)) => {
+                    return Stop::Ended(attachment.judge(ended.as_ref()));
+                }
                 () = &mut news => {
                     news.set(settle.news());
                     seen = settle.attend(None);
                 }
                 () = &mut timer, if seen.is_some() => seen = settle.attend(seen),
+                () = self.handover.ending() => {}
+                _ = looks.tick() => {
+                    due = true;
+                    continue;
+                }
             }
+            due = false;
             if seen.is_some() {
                 timer.as_mut().reset(Instant::now() + GATHERING);
             }
@@ -145,8 +160,9 @@ impl Keeper {
                     let queue = &*self.subscription.queue;
                     self.record.is_there(queue);
                     tracing::info!(queue, "consuming again");
+                    let settle: Arc<dyn Settle> = Arc::clone(&attachment.settle) as _;
                     self.handover
-                        .begin_life(Some(Arc::clone(&attachment.settle) as _));
+                        .begin_life(Some((settle, attachment.source.clone())));
                     return Some(attachment);
                 }
                 Err(failed) if generation.is_over() => failed,
@@ -191,11 +207,11 @@ impl Keeper {
     }
 
     /// The subscriber is gone: what it did not see goes back, and the channel stays until the last acker is gone.
-    async fn part(&self, mut attachment: Attachment) {
+    async fn part(&self, attachment: Attachment) {
         let generation = attachment.generation.clone();
         tokio::select! {
             // Cancel-safe: the deliveries of a lost connection go back by themselves, and `close` may come again.
-            () = Self::settle_all(&self.handover, &mut attachment) => {}
+            () = Self::settle_all(&self.handover, &attachment) => {}
             () = generation.over() => {}
             () = self.closing.cancelled() => {}
         }
@@ -203,7 +219,7 @@ impl Keeper {
         let _closed = timeout(PARTING, attachment.close()).await.is_ok();
     }
 
-    async fn settle_all(handover: &Handover, attachment: &mut Attachment) {
+    async fn settle_all(handover: &Handover, attachment: &Attachment) {
         // First the cancel: else the broker would send at once what is given back.
         let late = attachment.cancel().await;
         let unseen = handover.leftovers();

@@ -12,6 +12,7 @@ pub(crate) mod inbox;
 mod keeper;
 mod offsets;
 mod pump;
+mod source;
 
 use std::{
     fmt,
@@ -149,6 +150,7 @@ impl Shared {
         reactor: &Reactor,
     ) -> Box<dyn Subscriber> {
         let handover = Arc::new(Handover::new(Arc::clone(&attachment.settle) as _));
+        handover.take_from(attachment.source.clone());
         let subscriber = RabbitSubscriber::new(Arc::clone(&handover), Arc::clone(&to.queue));
         let keeper = Keeper {
             number: self.next.fetch_add(1, Ordering::Relaxed),
