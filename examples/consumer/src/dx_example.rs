@@ -1,11 +1,15 @@
 //! The exchange `dx_example`: whether a food is tolerable.
 
+use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidings::{Request, handler, rpc::Response};
 
 /// Asks whether a food is tolerable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Request)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Validate, Request,
+)]
+#[garde(allow_unvalidated)]
 #[request(
     exchange = "dx_example",
     response = Toleration,
@@ -18,6 +22,8 @@ pub struct DxExample {
     pub favourite_food: Food,
     /// How likely it is not to be tolerable after all.
     #[serde(default = "twenty")]
+    // The rule is for the type, and the schema tells it to callers.
+    #[garde(custom(positive))]
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub chance_percentage: i64,
 }
@@ -49,12 +55,21 @@ pub async fn dx_example(request: DxExample) -> Response<Toleration> {
     Response::success("Determined toleration", Toleration { tolerable })
 }
 
+fn positive(value: &i64, (): &()) -> garde::Result {
+    if *value > 0 {
+        return Ok(());
+    }
+    Err(garde::Error::new("must be greater than 0"))
+}
+
 fn twenty() -> i64 {
     20
 }
 
 #[cfg(test)]
 mod tests {
+    use tidings::{Contract, contract::Invalid, convention::Format};
+
     use super::*;
 
     async fn tolerable(favourite_food: Food, chance_percentage: i64) -> Option<bool> {
@@ -64,6 +79,21 @@ mod tests {
         };
         let data = dx_example(request).await.into_result().unwrap();
         data.map(|data| data.tolerable)
+    }
+
+    #[test]
+    fn a_chance_of_nothing_is_refused_and_the_reason_is_told() {
+        let refused = |chance: &str| {
+            let body = format!(r#"{{"favourite_food": "onion", "chance_percentage": {chance}}}"#);
+            let error = DxExample::decode(Format::Json, body.as_bytes()).err()?;
+            let violations = error.source_ref::<Invalid>()?.violations().iter();
+            let messages: Vec<_> = violations.map(|it| it.message.as_str()).collect();
+            Some(messages.join("; "))
+        };
+        let why = Some("Input should be greater than 0".to_owned());
+        assert_eq!(refused("0"), why);
+        assert_eq!(refused(r#""-1""#), why);
+        assert_eq!(refused(r#""1""#), None, "text is as good as a number");
     }
 
     #[tokio::test]
