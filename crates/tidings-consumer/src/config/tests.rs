@@ -1,3 +1,5 @@
+//! Configuration files as people write them, and what is said about each.
+
 use std::io;
 
 use super::*;
