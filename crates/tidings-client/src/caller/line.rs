@@ -115,8 +115,15 @@ pub(super) async fn read(
     observed: Arc<Observed>,
 ) {
     let end = Ends(pending);
+    let over = end.0.over();
+    tokio::pin!(over);
     loop {
-        match replies.next().await {
+        let next = tokio::select! {
+            biased;
+            next = replies.next() => next, // Cancel-safe: promised by `Subscriber::next`.
+            () = &mut over => return, // Cancel-safe: polled again by the next round.
+        };
+        match next {
             Some(Ok(delivery)) => hand_out(delivery, &end.0, &observed),
             Some(Err(error)) => return end.0.end(&error.to_string()),
             None => return,

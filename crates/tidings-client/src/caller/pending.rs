@@ -12,7 +12,7 @@ use std::{
 };
 
 use tidings_core::Payload;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 use super::observed::Observed;
@@ -26,6 +26,8 @@ pub(super) struct Pending {
     table: Mutex<Table>,
     observed: Arc<Observed>,
     limit: usize,
+    /// Told once, when it ends.
+    over: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +65,7 @@ impl Pending {
             table: Mutex::default(),
             observed,
             limit,
+            over: Notify::new(),
         })
     }
 
@@ -102,6 +105,18 @@ impl Pending {
         drop(table);
         // Outside of the lock: this wakes them.
         drop(waiting);
+        self.over.notify_waiters();
+    }
+
+    /// Resolves once no answer can come any more.
+    ///
+    /// # Cancel safety
+    /// Yes: what has ended stays so.
+    pub(super) async fn over(&self) {
+        let told = self.over.notified();
+        if self.ended().is_none() {
+            told.await;
+        }
     }
 
     /// Why no answer can come any more.
@@ -208,5 +223,6 @@ mod tests {
         assert_eq!(other.await, Some(payload("just in time")));
         assert_eq!(pending.enter().unwrap_err(), Refusal::Ended);
         assert_eq!(pending.ended().as_deref(), Some("first"));
+        pending.over().await;
     }
 }

@@ -122,6 +122,18 @@ async fn losing_the_way_back_fails_all_who_wait_at_once_and_the_next_call_works(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_way_out_that_was_closed_is_replaced_and_nothing_of_it_stays() {
+    let (caller, flaky, _responder) = flaky().await;
+    for round in 1..=3 {
+        caller.call(&greet("Ada")).await.unwrap();
+        assert_eq!(flaky.opened.load(Ordering::SeqCst), round);
+        tokio::task::yield_now().await;
+        assert_eq!(flaky.read(), 1, "the reader of the old one has ended");
+        flaky.close_publishers();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_waits_for_a_broker_that_is_away_until_its_deadline() {
     let (caller, flaky, _responder) = flaky().await;
     flaky.refuse(ErrorKind::Unavailable);

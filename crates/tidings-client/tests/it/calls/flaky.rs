@@ -9,7 +9,7 @@ use std::{
 };
 
 use tidings_core::{
-    Deadline, Delivery, Error, ErrorKind,
+    Call, Completion, Deadline, Delivery, Error, ErrorKind,
     error::Result,
     topology::{Exchange, Topology},
     transport::{
@@ -26,6 +26,7 @@ pub(super) struct Flaky {
     /// What is said to whoever wants an inbox.
     refusal: Mutex<Option<ErrorKind>>,
     cut: watch::Sender<u64>,
+    closed: watch::Sender<u64>,
     pub(super) opened: AtomicUsize,
     pub(super) routed: AtomicUsize,
 }
@@ -36,6 +37,7 @@ impl Flaky {
             inner,
             refusal: Mutex::default(),
             cut: watch::Sender::new(0),
+            closed: watch::Sender::new(0),
             opened: AtomicUsize::new(0),
             routed: AtomicUsize::new(0),
         })
@@ -44,6 +46,16 @@ impl Flaky {
     /// Ends every inbox that is open.
     pub(super) fn cut(&self) {
         self.cut.send_modify(|cut| *cut += 1);
+    }
+
+    /// Closes the way out of every inbox that is open, and leaves the way in.
+    pub(super) fn close_publishers(&self) {
+        self.closed.send_modify(|closed| *closed += 1);
+    }
+
+    /// How many inboxes are being read.
+    pub(super) fn read(&self) -> usize {
+        self.cut.receiver_count()
     }
 
     /// What becomes of the next inboxes.
@@ -97,7 +109,16 @@ impl Transport for Flaky {
                 inner: Some(inbox.replies),
                 until,
             });
-            Ok(Inbox { replies, ..inbox })
+            let publisher = Arc::new(Closable {
+                inner: inbox.publisher,
+                age: *self.closed.borrow(),
+                closed: self.closed.subscribe(),
+            });
+            Ok(Inbox {
+                replies,
+                publisher,
+                ..inbox
+            })
         })
     }
 
@@ -136,5 +157,22 @@ impl Subscriber for Cuttable {
             return Poll::Ready(Some(Err(error)));
         }
         inner.poll_next(cx)
+    }
+}
+
+/// Refuses everything once it was closed.
+#[derive(Debug)]
+struct Closable {
+    inner: Arc<dyn Publisher>,
+    age: u64,
+    closed: watch::Receiver<u64>,
+}
+
+impl Publisher for Closable {
+    fn publish(&self, call: Call) -> Completion {
+        if *self.closed.borrow() == self.age {
+            return self.inner.publish(call);
+        }
+        Completion::ready(Err(Error::new(ErrorKind::Closed, "closed on purpose")))
     }
 }
