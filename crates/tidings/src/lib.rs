@@ -39,6 +39,8 @@
 //! | say how failures are treated | [`RetryPolicy`], [`Outcome`], [`redrive`] |
 //! | run handlers | [`Server`], [`server::ServerBuilder`], [`Running`], [`Health`] |
 //! | publish | [`Client`], [`fallback`] |
+//! | ask for an action and get an answer, or serve such calls | [`Request`](macro@Request), the module `rpc` |
+//! | exclude requests across processes, remember answers | [`lock`], [`reply_store`], the module `stores` |
 //! | choose names and TTLs of queues | [`Domain`], [`domain`] |
 //! | choose where messages live | [`open`], [`embedded`] |
 //! | test | the module `testing` |
@@ -54,7 +56,8 @@
 //! |---|---|---|
 //! | `domain` | yes | [`Domain`]: events and commands, one queue per subscriber, retries, dead letters, the store |
 //! | `embedded` | yes | the broker in the process: `embedded:` in memory, `embedded:PATH` durable in one file |
-//! | `rpc` | no | the module `rpc`: calls, one exchange for each action |
+//! | `rabbitmq` | no | the module `rabbitmq`: `amqp:` and `amqps:` |
+//! | `rpc` | no | the module `rpc`: calls, one exchange for each action; a client, and the program that serves |
 //! | `postgres`, `sqlite` | no | the module `stores`: locks that several processes share, and replies that are remembered |
 //! | `testing` | no | the module `testing`: the real service in a test, in virtual time |
 
@@ -70,9 +73,9 @@ pub use tidings_client::{Client, Publishing, fallback};
 #[doc(inline)]
 pub use tidings_core::{
     Address, AnyMessage, Call, Command, Contract, Deadline, Envelope, Error, ErrorKind, Event,
-    HandlerError, Headers, Kind, Metadata, Outcome, Reply, Request, Result, Settlement,
-    call::Origin, clock, contract, handler, handler_error::ResultExt, headers, lock, metric,
-    reply_store, retry_policy::RetryPolicy, schema, tasks, topology,
+    Fault, FaultCode, HandlerError, Headers, Kind, Metadata, Outcome, Reply, Request, Result,
+    Settlement, call::Origin, clock, contract, handler, handler_error::ResultExt, headers, lock,
+    metric, reply_store, retry_policy::RetryPolicy, schema, tasks, topology,
 };
 // The traits; the derives of the same names are above.
 #[doc(inline)]

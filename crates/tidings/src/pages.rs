@@ -39,6 +39,18 @@ struct CommandLine;
 #[doc = include_str!("../../../docs/guide/joining.md")]
 struct JoiningPetisco;
 
+#[cfg(feature = "rpc")]
+#[doc = include_str!("../../../docs/guide/calls.md")]
+struct Calls;
+
+#[cfg(feature = "rpc")]
+#[doc = include_str!("../../../docs/guide/consumer.md")]
+struct Consumer;
+
+#[cfg(feature = "rpc")]
+#[doc = include_str!("../../../docs/guide/moving-rpc.md")]
+struct MovingRpc;
+
 #[doc = include_str!("../../../docs/guide/observing.md")]
 struct Observing;
 

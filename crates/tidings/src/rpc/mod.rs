@@ -16,7 +16,9 @@ pub use tidings_consumer::{self as consumer, Flags, Served};
 #[doc(inline)]
 pub use tidings_core::contract::{Lock, Response, Violation};
 #[doc(inline)]
-pub use tidings_rpc::{Caller, Keys, MASK, REFUSED, Rpc, UNEXPECTED, sample};
+pub use tidings_rpc::{
+    AbsolutePath, Caller, Keys, MASK, NotAPath, REFUSED, RelativePath, Rpc, UNEXPECTED, sample,
+};
 
 pub use self::{
     client::Client,
