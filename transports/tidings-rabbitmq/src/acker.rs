@@ -106,11 +106,13 @@ impl ChannelSettle {
     }
 
     /// One look at the acks that wait, after a look that returned `seen`: sends them if they have waited since then, or
-    /// if nothing else is in hand that could join them. `None` if none is left and the next one will make news.
+    /// if nothing else is in hand that could join them. The first look sends nothing: where the broker has room for more
+    /// messages, nobody waits for an ack, and what comes next may share its frame. `None` if none is left and the next one
+    /// will make news.
     pub(crate) fn attend(&self, seen: Option<u64>) -> Option<u64> {
         let mut book = self.book();
         let is_idle = book.settled() >= self.delivered.load(Ordering::Relaxed);
-        if is_idle || seen == Some(book.rounds()) {
+        if seen.is_some_and(|seen| is_idle || seen == book.rounds()) {
             book.flush(&mut |frame| self.send(frame));
         }
         self.attended.store(book.waits(), Ordering::Relaxed);
