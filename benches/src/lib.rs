@@ -1,7 +1,11 @@
-//! What the benchmarks share: how they wait for handlers, and how they speak to who watches and to who reads.
+//! What the benchmarks share: how they wait for handlers, their watch, their Python peers, and how they speak to who
+//! watches and to who reads.
 //!
-//! Nothing here measures; each benchmark is a binary that knows by itself what it compares.
+//! Each benchmark is a binary that knows by itself what it compares.
 
 pub mod latch;
 pub mod progress;
+pub mod spread;
 pub mod table;
+pub mod venv;
+pub mod watch;

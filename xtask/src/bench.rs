@@ -39,6 +39,11 @@ const ALL: &[Benchmark] = &[
         about: "messages per second and time of the CPU beside lapin, amqprs and petisco, on one node",
         brokers: &["rabbitmq"],
     },
+    Benchmark {
+        name: "rpc",
+        about: "calls per second, time of the CPU and memory beside lapin, amqprs and the Python pair, on one node",
+        brokers: &["rabbitmq"],
+    },
 ];
 
 /// Runs a benchmark; without a name, lists them.

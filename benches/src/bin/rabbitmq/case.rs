@@ -4,6 +4,7 @@ use std::fmt;
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
+use tidings_benches::watch::{Percentiles, count};
 
 /// Which part of a message's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,15 +58,8 @@ pub struct Outcome {
     pub seconds: f64,
     /// Of the process and the kernel on its behalf, in the same time.
     pub cpu_seconds: f64,
-    /// `None` where nothing is published.
+    /// From the call to the confirm; `None` where nothing is published.
     pub confirmed_after: Option<Percentiles>,
-}
-
-/// From the call to the confirm, in milliseconds.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Percentiles {
-    pub p50: f64,
-    pub p99: f64,
 }
 
 impl Outcome {
@@ -78,11 +72,6 @@ impl Outcome {
     pub fn cpu_per_message(&self) -> f64 {
         self.cpu_seconds * 1e6 / count(self.messages)
     }
-}
-
-/// Exact for every count that anybody waits for.
-fn count(messages: usize) -> f64 {
-    u32::try_from(messages).map_or(f64::INFINITY, f64::from)
 }
 
 impl Work {

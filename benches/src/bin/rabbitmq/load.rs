@@ -1,15 +1,12 @@
-//! The load, the same for every contender: what a message is, how many are under way, and the watch.
+//! The load, the same for every contender: what a message is, how many are under way, and what came out.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use nix::sys::{
-    resource::{UsageWho, getrusage},
-    time::TimeValLike,
-};
+use tidings_benches::watch::{Percentiles, Stopwatch};
 
-use crate::case::{Outcome, Percentiles};
+use crate::case::Outcome;
 
 /// How many publishes wait for their confirm at a time.
 pub const WINDOW: usize = 1_024;
@@ -44,48 +41,13 @@ where
     Ok(took)
 }
 
-/// Runs from the first message to the last answer: wall time, and what the process used meanwhile.
-#[derive(Debug)]
-pub struct Stopwatch {
-    start: Instant,
-    cpu: Duration,
-}
-
-impl Stopwatch {
-    pub fn start() -> Result<Self> {
-        Ok(Self {
-            cpu: cpu()?,
-            start: Instant::now(),
-        })
-    }
-
-    /// `confirmed` is empty where nothing was published.
-    pub fn stop(self, messages: usize, confirmed: Vec<Duration>) -> Result<Outcome> {
-        let took = self.start.elapsed();
-        let cpu = cpu()?.saturating_sub(self.cpu);
-        Ok(Outcome {
-            messages,
-            seconds: took.as_secs_f64(),
-            cpu_seconds: cpu.as_secs_f64(),
-            confirmed_after: percentiles(confirmed),
-        })
-    }
-}
-
-fn cpu() -> Result<Duration> {
-    let used = getrusage(UsageWho::RUSAGE_SELF).context("cannot ask for the time of the CPU")?;
-    let microseconds = used.user_time().num_microseconds() + used.system_time().num_microseconds();
-    Ok(Duration::from_micros(u64::try_from(microseconds)?))
-}
-
-fn percentiles(mut took: Vec<Duration>) -> Option<Percentiles> {
-    took.sort_unstable();
-    let at = |percent: usize| {
-        let index = took.len() * percent / 100;
-        took.get(index).map(|took| took.as_secs_f64() * 1e3)
-    };
-    Some(Percentiles {
-        p50: at(50)?,
-        p99: at(99)?,
+/// Reads the watch; `confirmed` is empty where nothing was published.
+pub fn stop(watch: Stopwatch, messages: usize, confirmed: Vec<Duration>) -> Result<Outcome> {
+    let used = watch.stop()?;
+    Ok(Outcome {
+        messages,
+        seconds: used.seconds,
+        cpu_seconds: used.cpu_seconds,
+        confirmed_after: Percentiles::of(confirmed),
     })
 }

@@ -3,14 +3,11 @@
 //! It publishes one message after the other and waits for each, and handles one after the other; that is how it is
 //! made, so it gets fewer messages. Where there is no Python or no network, it is skipped, and that is said.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::process::Command;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use lapin::uri::{AMQPScheme, AMQPUri};
+use tidings_benches::venv;
 
 use crate::{
     case::{Case, Outcome},
@@ -28,24 +25,13 @@ const SCRIPT: &str = include_str!("petisco.py");
 /// Makes the environment if need be; fails if petisco cannot take part.
 pub fn prepare(url: &str) -> Result<()> {
     broker(url)?;
-    let folder = environment()?;
-    let marker = folder.join("installed");
-    if fs::read_to_string(&marker).is_ok_and(|installed| installed == REQUIREMENT) {
-        return Ok(());
-    }
-    // Half an environment, from a run that was ended, is worth nothing.
-    fs::remove_dir_all(&folder).ok();
-    fs::create_dir_all(&folder)?;
-    answer(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    let install = ["-m", "pip", "install", "--quiet", REQUIREMENT];
-    answer(Command::new(python(&folder)).args(install))?;
-    Ok(fs::write(marker, REQUIREMENT)?)
+    venv::python(&[REQUIREMENT]).map(drop)
 }
 
 /// Runs one case in an interpreter of its own.
 pub fn run(url: &str, case: Case) -> Result<Outcome> {
     let broker = broker(url)?;
-    let mut script = Command::new(python(&environment()?));
+    let mut script = Command::new(venv::python(&[REQUIREMENT])?);
     script.args(["-W", "ignore", "-c", SCRIPT]);
     script.args([case.work.to_string(), case.messages.to_string()]);
     script.arg(BODY.len().to_string());
@@ -54,7 +40,7 @@ pub fn run(url: &str, case: Case) -> Result<Outcome> {
         .env("RABBITMQ_PORT", broker.authority.port.to_string())
         .env("RABBITMQ_USER", broker.authority.userinfo.username)
         .env("RABBITMQ_PASSWORD", broker.authority.userinfo.password);
-    let said = answer(&mut script)?;
+    let said = venv::answer(&mut script)?;
     serde_json::from_slice(&said).context("the script did not answer with an outcome")
 }
 
@@ -65,24 +51,4 @@ fn broker(url: &str) -> Result<AMQPUri> {
         bail!("it knows no TLS, and only the virtual host `/`");
     }
     Ok(broker)
-}
-
-/// Beside this program: it is kept until the artefacts are removed.
-fn environment() -> Result<PathBuf> {
-    let program = env::current_exe()?;
-    let beside = program.parent().unwrap_or(Path::new("."));
-    Ok(beside.join("petisco"))
-}
-
-fn python(environment: &Path) -> PathBuf {
-    environment.join("bin/python")
-}
-
-fn answer(command: &mut Command) -> Result<Vec<u8>> {
-    let program = command.get_program().display().to_string();
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("cannot start {program}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{program} failed: {}", said.trim());
-    Ok(output.stdout)
 }

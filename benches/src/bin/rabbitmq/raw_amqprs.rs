@@ -19,9 +19,11 @@ use anyhow::{Context, Result, anyhow, ensure};
 use lapin::uri::AMQPUri;
 use tokio::sync::Semaphore;
 
+use tidings_benches::watch::Stopwatch;
+
 use crate::{
     case::{Case, Outcome, Work},
-    load::{ACK_EVERY, BODY, PREFETCH, Stopwatch, WINDOW},
+    load::{self, ACK_EVERY, BODY, PREFETCH, WINDOW},
     stage,
 };
 
@@ -42,7 +44,7 @@ pub async fn run(url: &str, case: Case) -> Result<Outcome> {
         Work::Consume => consuming().await.map(|()| Vec::new())?,
         Work::Both => tokio::try_join!(publishing(), consuming())?.0,
     };
-    let outcome = watch.stop(case.messages, confirmed)?;
+    let outcome = load::stop(watch, case.messages, confirmed)?;
     // Closing a channel makes sure that the last ack has been written.
     consumer.close().await?;
     inbound.close().await?;

@@ -15,9 +15,11 @@ use lapin::{
     types::FieldTable,
 };
 
+use tidings_benches::watch::Stopwatch;
+
 use crate::{
     case::{Case, Outcome, Work},
-    load::{ACK_EVERY, BODY, PREFETCH, Stopwatch, pipeline},
+    load::{self, ACK_EVERY, BODY, PREFETCH, pipeline},
     stage,
 };
 
@@ -41,7 +43,7 @@ pub async fn run(url: &str, case: Case) -> Result<Outcome> {
         Work::Consume => consuming().await.map(|()| Vec::new())?,
         Work::Both => tokio::try_join!(publishing(), consuming())?.0,
     };
-    let outcome = watch.stop(case.messages, confirmed)?;
+    let outcome = load::stop(watch, case.messages, confirmed)?;
     for connection in [inbound, outbound] {
         connection.close(200, "done".into()).await?;
     }

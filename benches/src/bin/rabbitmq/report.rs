@@ -3,10 +3,10 @@
 use std::fmt;
 
 use serde::Serialize;
-use tidings_benches::table::{Table, thousands};
+use tidings_benches::{spread::Spread, table::Table, watch::Percentiles};
 
 use crate::{
-    case::{Contender, Kind, Outcome, Percentiles, Work},
+    case::{Contender, Kind, Outcome, Work},
     load::{BODY, PREFETCH, WINDOW},
 };
 
@@ -48,13 +48,6 @@ struct Row {
     confirmed_after_p99: Option<Spread>,
     /// `None` where there is no goal.
     meets_goal: Option<bool>,
-}
-
-/// A figure of each round.
-#[derive(Debug, Serialize)]
-struct Spread {
-    rounds: Vec<f64>,
-    median: f64,
 }
 
 /// Who did not take part, and why.
@@ -135,26 +128,6 @@ impl Row {
             figure(&self.confirmed_after_p99),
             goal,
         ]
-    }
-}
-
-impl Spread {
-    fn of(rounds: impl Iterator<Item = f64>) -> Self {
-        let rounds: Vec<f64> = rounds.collect();
-        let mut sorted = rounds.clone();
-        sorted.sort_by(f64::total_cmp);
-        let median = sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN);
-        Self { rounds, median }
-    }
-}
-
-/// The median and, around it, the slowest and the fastest round.
-impl fmt::Display for Spread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let slowest = self.rounds.iter().copied().fold(f64::NAN, f64::min);
-        let fastest = self.rounds.iter().copied().fold(f64::NAN, f64::max);
-        let [median, slowest, fastest] = [self.median, slowest, fastest].map(thousands);
-        write!(f, "{median} [{slowest}..{fastest}]")
     }
 }
 

@@ -15,11 +15,12 @@ use tidings::{
     transport::Transport,
 };
 use tidings_benches::latch::Latch;
+use tidings_benches::watch::Stopwatch;
 use tidings_core::codec::Format;
 
 use crate::{
     case::{Case, Kind, Outcome, Work},
-    load::{BODY, PREFETCH, Stopwatch, pipeline},
+    load::{self, BODY, PREFETCH, pipeline},
     stage,
     transport::GRACE,
 };
@@ -92,7 +93,7 @@ async fn measure(
     if case.work != Work::Publish {
         latch.drained().await;
     }
-    watch.stop(case.messages, confirmed)
+    load::stop(watch, case.messages, confirmed)
 }
 
 async fn publish(

@@ -10,9 +10,11 @@ use tidings::{
     transport::{Publisher, Subscription, Transport},
 };
 
+use tidings_benches::watch::Stopwatch;
+
 use crate::{
     case::{Case, Outcome, Work},
-    load::{BODY, PREFETCH, Stopwatch, pipeline},
+    load::{self, BODY, PREFETCH, pipeline},
     stage,
 };
 
@@ -32,7 +34,7 @@ pub async fn run(url: &str, case: Case) -> Result<Outcome> {
         Work::Consume => consuming().await.map(|()| Vec::new())?,
         Work::Both => tokio::try_join!(publishing(), consuming())?.0,
     };
-    let outcome = watch.stop(case.messages, confirmed)?;
+    let outcome = load::stop(watch, case.messages, confirmed)?;
     transport.close(Deadline::after(GRACE)).await?;
     Ok(outcome)
 }
