@@ -28,7 +28,7 @@ use crate::{
     connection::Generation,
     consuming::book::{Book, Frame, Return},
     envelope, error,
-    publishing::impossible,
+    publishing::{impossible, is_direct_reply},
 };
 
 /// One for all deliveries of a channel.
@@ -201,10 +201,12 @@ impl Settle for ChannelSettle {
     /// these frames are written cannot outlive them. It has to wait for that: lapin writes acks before publishes.
     ///
     /// An exchange that does not exist ends the channel, and with it the acks of other deliveries: whoever answers a
-    /// delivery for the second time must take another way.
+    /// delivery for the second time must take another way. Direct replies always do: an address that leads to no node makes
+    /// the broker end the whole connection, and no delivery is to suffer for what a caller says.
     fn answer(&self, _: u64, answer: Call) -> Result<Completion, Box<Call>> {
         let is_over = self.over.load(Ordering::Relaxed) || !self.channel.status().connected();
-        if is_over || self.generation.blocked().is_some() || impossible(&answer).is_some() {
+        let is_elsewhere = is_direct_reply(&answer.address) || impossible(&answer).is_some();
+        if is_over || is_elsewhere || self.generation.blocked().is_some() {
             return Err(Box::new(answer));
         }
         let Ok(properties) = envelope::properties(&answer.envelope) else {

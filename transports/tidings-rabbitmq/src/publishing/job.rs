@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     line::{Refusal, Verdict},
-    refusal::{nacked, unconfirmed, unroutable},
+    refusal::{is_direct_reply, nacked, no_such_reader, unconfirmed, unroutable},
 };
 
 /// After how many crashes a publish is not sent again, if it was under way alone in the last.
@@ -79,7 +79,12 @@ impl Job {
         self.crashes = self.crashes.saturating_add(1);
         self.is_suspect |= self.crashes > 1;
         if alone && self.crashes >= CRASHES {
-            let error = unconfirmed(&self.message.address, &refusal.text);
+            let address = &self.message.address;
+            let error = if is_direct_reply(address) {
+                no_such_reader(address)
+            } else {
+                unconfirmed(address, &refusal.text)
+            };
             self.answer(Err(error), shared);
         }
     }

@@ -27,7 +27,7 @@ use lapin::Channel;
 use tidings_core::{Call, Completion, Deadline, Error, Result};
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use self::refusal::impossible;
+pub(crate) use self::refusal::{impossible, is_direct_reply};
 use self::{
     amqp::{Given, Outbound},
     engine::Engine,
@@ -174,7 +174,7 @@ impl Publishing {
             return Err(refusal::crowded(self.limit));
         }
         let (answer, answered) = oneshot::channel();
-        let mandatory = call.mandatory && !is_direct_reply(&call);
+        let mandatory = call.mandatory && !is_direct_reply(&call.address);
         let message = call.into_message();
         let handed = Handed {
             message,
@@ -219,12 +219,6 @@ impl Publishing {
             () = deadline.passed() => Err(refusal::drained(self.shared.pending())),
         }
     }
-}
-
-/// Whether it answers a request that was sent with direct reply-to. RabbitMQ delivers such a reply past all queues, and
-/// returns it as unroutable nevertheless (measured with 3.10).
-fn is_direct_reply(call: &Call) -> bool {
-    call.address.is_queue() && call.address.key.starts_with("amq.rabbitmq.reply-to.")
 }
 
 impl fmt::Debug for Publishing {

@@ -87,6 +87,21 @@ impl Refusal {
     }
 }
 
+/// Whether it answers a request that was sent with direct reply-to. RabbitMQ delivers such a reply past all queues, and
+/// returns it as unroutable nevertheless (measured with 3.10).
+pub(crate) fn is_direct_reply(address: &Address) -> bool {
+    address.is_queue() && address.key.starts_with("amq.rabbitmq.reply-to.")
+}
+
+/// For a direct reply that makes the broker crash: the address names a process on a node, and RabbitMQ crashes if there is
+/// no such node any more, or if somebody has made the address up (measured with 3.10).
+pub(super) fn no_such_reader(address: &Address) -> Error {
+    let context = format!(
+        "RabbitMQ crashes when it looks for `{address}`: whoever waited there is gone, or the address was made up"
+    );
+    Error::new(ErrorKind::NotFound, context)
+}
+
 /// What can be told without asking the broker.
 pub(crate) fn impossible(message: &Message) -> Option<Error> {
     let Address { exchange, key } = &message.address;

@@ -9,7 +9,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use tidings_core::{
-    Deadline, Delivery, ErrorKind, Settlement,
+    Address, Call, Deadline, Delivery, Envelope, ErrorKind, Settlement,
     topology::{Queue, Topology, arguments},
     transport::{Subscriber, Subscription, Transport},
 };
@@ -220,6 +220,27 @@ async fn a_subscriber_that_is_dropped_gives_back_what_it_did_not_hand_out() {
         .unwrap();
     wait_for(&channel, "q", (99, 0)).await;
     assert!(transport.impairments().is_empty());
+    transport.close(Deadline::after(LIMIT)).await.unwrap();
+}
+
+/// RabbitMQ ends a connection over an address that leads to no node; the callers of others must not feel it.
+#[tokio::test]
+async fn an_answer_that_makes_the_broker_crash_is_given_up_and_harms_no_delivery() {
+    let Some(bed) = bed().await else { return };
+    let channel = bed.channel().await;
+    declare(&channel, "q").await;
+    fill(&channel, "q", 1).await;
+    let transport = open(&bed).await;
+    let mut subscriber = transport.subscribe(Subscription::to("q")).await.unwrap();
+    let (_, acker) = next(&mut subscriber).await.split();
+    let made_up = Address::queue("amq.rabbitmq.reply-to.g2g=.x");
+    let answer = Call::new(made_up, Envelope::new(&b"reply"[..]));
+    let answer = acker.answerer().unwrap().answer(answer).unwrap_err();
+    let publisher = transport.publisher().await.unwrap();
+    let gone = publisher.publish(*answer).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NotFound, "{gone}");
+    acker.settle(Settlement::Ack).await.unwrap();
+    wait_for(&channel, "q", (0, 1)).await;
     transport.close(Deadline::after(LIMIT)).await.unwrap();
 }
 
