@@ -9,6 +9,7 @@ mod failing;
 mod petisco;
 mod refusing;
 mod role;
+mod rpc;
 mod sharing;
 mod topology;
 mod venv;
