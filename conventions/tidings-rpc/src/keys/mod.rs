@@ -196,7 +196,7 @@ pub(crate) fn resembles_token(text: &str) -> bool {
 fn malformed(index: usize, key: &str) -> Error {
     let (number, length) = (index + 1, key.len());
     let context = format!(
-        "Fernet key {number} of the list, {length} bytes long, is no key: it must be 44 characters, the URL-safe base64 of 32 bytes \
+        "Fernet key number {number}, {length} bytes long, is no key: it must be 44 characters, the URL-safe base64 of 32 bytes \
          (`python3 -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'` makes one)"
     );
     Error::new(ErrorKind::Misuse, context)

@@ -142,28 +142,42 @@ impl File {
             self.check_known(name)?;
         }
         let served = |name: &str| wanted.is_none_or(|wanted| wanted == name);
-        let path = &self.path;
-        let (mut wrong, mut odd) = (Vec::new(), Vec::new());
-        for complaint in &self.complaints {
-            let concerns = complaint.virtual_host.as_deref().is_none_or(served);
-            match complaint.level {
-                Level::Error if concerns => wrong.push(format!("{path}:{complaint}")),
-                Level::Error => odd.push(format!(
-                    "{path}:{complaint} (that virtual host is not served here)"
-                )),
-                Level::Warning => odd.push(format!("{path}:{complaint}")),
-            }
-        }
-        let refused = || Error::new(ErrorKind::Misuse, wrong.join("\n"));
+        let concerns = |complaint: &Complaint| complaint.virtual_host.as_deref().is_none_or(served);
+        let is_wrong =
+            |complaint: &Complaint| complaint.level == Level::Error && concerns(complaint);
+        let wrong: Vec<_> = self
+            .complaints
+            .iter()
+            .filter(|complaint| is_wrong(complaint))
+            .collect();
         if !wrong.is_empty() {
-            return Err(refused());
+            // What has no effect may be the slip that explains what is missing; a place is told once.
+            let elsewhere = |odd: &Complaint| wrong.iter().all(|wrong| wrong.at != odd.at);
+            let told = self
+                .complaints
+                .iter()
+                .filter(|complaint| concerns(complaint));
+            let told = told.filter(|complaint| is_wrong(complaint) || elsewhere(complaint));
+            return Err(self.refused(told));
         }
+        let odd = self
+            .complaints
+            .iter()
+            .map(|complaint| match complaint.level {
+                Level::Error => format!(
+                    "{}:{complaint} (that virtual host is not served here)",
+                    self.path
+                ),
+                Level::Warning => format!("{}:{complaint}", self.path),
+            });
+        let odd = odd.collect();
+        let refused = self.refused(&self.complaints);
         let chosen = self.read.virtual_hosts.into_iter();
         let chosen = chosen.filter(|(name, _)| served(name));
         let virtual_hosts: Option<Vec<_>> = chosen.map(|(_, read)| read).collect();
         // What could not be read has been complained about.
         let (Some(server), Some(virtual_hosts)) = (self.read.server, virtual_hosts) else {
-            return Err(refused());
+            return Err(refused);
         };
         let config = Config {
             mock: self.read.mock,
@@ -172,6 +186,13 @@ impl File {
             virtual_hosts,
         };
         Ok((config, odd))
+    }
+
+    fn refused<'c>(&self, complaints: impl IntoIterator<Item = &'c Complaint>) -> Error {
+        let lines = complaints
+            .into_iter()
+            .map(|told| format!("{}:{told}", self.path));
+        Error::new(ErrorKind::Misuse, lines.collect::<Vec<_>>().join("\n"))
     }
 
     fn check_known(&self, name: &str) -> Result<()> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tidings_rpc::Keys;
+
 use super::{
     Broker, LogServer, VirtualHost,
     complaint::{Complaint, Level},
@@ -228,7 +230,7 @@ fn fernet_keys(section: &Section<'_>, reading: &mut Reading<'_>) -> Option<Vec<S
         };
     };
     let Kind::List(list) = &node.kind else {
-        return Some(vec![section::secret(node, &path, reading)?]);
+        return Some(vec![fernet_key(node, &path, reading)?]);
     };
     if list.is_empty() {
         let what = "is an empty list: name a key, or write `null`";
@@ -236,11 +238,26 @@ fn fernet_keys(section: &Section<'_>, reading: &mut Reading<'_>) -> Option<Vec<S
         return None;
     }
     let read = |(index, node): (usize, &std::sync::Arc<Node>)| {
-        section::secret(node, &format!("{path}[{index}]"), reading)
+        fernet_key(node, &format!("{path}[{index}]"), reading)
     };
     // Every one of them is read, so that every fault is told.
     let keys: Vec<_> = list.iter().enumerate().map(read).collect();
     keys.into_iter().collect()
+}
+
+/// A key that is one, so that a mistake is told with its place and beside the others.
+fn fernet_key(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option<Secret> {
+    let key = section::secret(node, path, reading)?;
+    let Err(error) = Keys::new([key.reveal()]) else {
+        return Some(key);
+    };
+    reading.complain(
+        Level::Error,
+        node.at,
+        path,
+        format!("cannot be used: {error}"),
+    );
+    None
 }
 
 fn exchanges(section: &Section<'_>, reading: &mut Reading<'_>) -> Option<Vec<String>> {

@@ -53,7 +53,7 @@ log_server:
 virtual_hosts:
   servers:
     queue: web1.example.com
-    fernet_key: [new, old]
+    fernet_key: [AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=, AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=]
     fernet_ttl: 300
     fernet_strict: true
     max_simultaneous_requests: 0
@@ -75,7 +75,13 @@ virtual_hosts:
     };
     assert_eq!((&*host.name, &*host.queue), ("servers", "web1.example.com"));
     let keys: Vec<_> = host.fernet_keys.iter().map(Secret::reveal).collect();
-    assert_eq!(keys, ["new", "old"]);
+    assert_eq!(
+        keys,
+        [
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+        ]
+    );
     assert_eq!(host.fernet_ttl, Some(Duration::from_secs(300)));
     assert!(host.fernet_strict);
     assert_eq!(host.max_simultaneous_requests, 0);
@@ -159,11 +165,43 @@ fn what_python_ignores_is_only_warned_about() {
 #[test]
 fn a_slip_of_the_key_of_keys_is_no_missing_key() {
     check_refused(
-        &format!("{SERVER}virtual_hosts: {{v: {{queue: q, fernet_keys: k, exchanges: {{}}}}}}\n"),
+        &format!(
+            "{SERVER}virtual_hosts: {{v: {{queue: q, fernet_keys: k, exchanges: {{e: {{type: direct}}}}}}}}\n"
+        ),
         &[
             "c.yml:2:31: `virtual_hosts.v.fernet_key` is missing, and `fernet_keys` looks like a slip of it",
         ],
     );
+}
+
+#[test]
+fn what_has_no_effect_is_told_beside_what_is_missing() {
+    check_refused(
+        &format!("{SERVER}virtual_hosts: {{v: {{quue: q, exchanges: {{e: {{type: direct}}}}}}}}\n"),
+        &[
+            "c.yml:2:20: `virtual_hosts.v.queue` is missing: add it, for example `queue: web1.example.com`",
+            "c.yml:2:21: `virtual_hosts.v.quue` is not known and has no effect: did you mean `queue`?",
+        ],
+    );
+}
+
+#[test]
+fn a_key_that_is_none_is_told_with_its_place_and_not_shown() {
+    for (keys, place) in [
+        (
+            "hunter2",
+            "c.yml:2:43: `virtual_hosts.v.fernet_key` cannot be used: ",
+        ),
+        (
+            "[hunter2]",
+            "c.yml:2:44: `virtual_hosts.v.fernet_key[0]` cannot be used: ",
+        ),
+    ] {
+        let host = format!("{{queue: q, fernet_key: {keys}, exchanges: {{}}}}");
+        let error = select(&format!("{SERVER}virtual_hosts: {{v: {host}}}\n")).unwrap_err();
+        assert!(error.to_string().starts_with(place), "{error}");
+        assert!(!error.chain().contains("hunter2"), "{error}");
+    }
 }
 
 #[test]

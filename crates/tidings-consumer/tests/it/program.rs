@@ -241,7 +241,7 @@ async fn a_key_that_is_none_is_told_before_anything_is_served_and_not_shown() {
     let error = error.unwrap_err();
     let text = error.chain();
     assert!(
-        text.starts_with("virtual host `v`: `fernet_key`: "),
+        text.contains(": `virtual_hosts.v.fernet_key` cannot be used: "),
         "{text}"
     );
     assert!(!text.contains("hunter2"), "{text}");
