@@ -75,7 +75,8 @@ fn packaging() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging")
 }
 
-const RESTART: &str = "systemctl try-restart tidings-consume.target tidings-consume@*.service";
+const RESTART: &str =
+    "systemctl --no-block try-restart tidings-consume.target tidings-consume@*.service";
 
 #[test]
 fn a_first_installation_makes_the_user_and_starts_nothing_but_the_target() {
@@ -97,7 +98,7 @@ fn a_first_installation_makes_the_user_and_starts_nothing_but_the_target() {
 }
 
 #[test]
-fn an_update_and_a_trigger_restart_what_runs() {
+fn an_update_and_a_trigger_restart_what_runs_and_wait_for_no_broker() {
     let bed = Bed::new("update");
     for arguments in [
         &["configure", "0.0.9"][..],
