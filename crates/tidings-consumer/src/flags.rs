@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{ArgGroup, Parser, ValueEnum, error::ErrorKind};
+use clap::{ArgGroup, Parser, ValueEnum, builder::ArgPredicate, error::ErrorKind};
 use tidings_core::{Error, error::Result};
 
 /// How long a drain waits for handlers unless said otherwise: less than the 90 seconds that systemd waits.
@@ -12,7 +12,7 @@ const GRACE: &str = "80";
 #[derive(Clone, Debug, Parser)]
 #[command(
     about = "Serves the RPC handlers that are linked into this program, as a configuration file says.",
-    group = ArgGroup::new("served").args(["virtual_host", "all_virtual_hosts"]).required(true)
+    group = ArgGroup::new("asked").args(["virtual_host", "all_virtual_hosts", "schema"]).required(true)
 )]
 #[non_exhaustive]
 pub struct Flags {
@@ -25,8 +25,18 @@ pub struct Flags {
     pub all_virtual_hosts: bool,
 
     /// The configuration file
-    #[arg(long = "config-file-path", value_name = "PATH")]
+    #[arg(
+        long = "config-file-path",
+        value_name = "PATH",
+        required = false,
+        required_unless_present = "schema",
+        default_value_if("schema", ArgPredicate::IsPresent, "-")
+    )]
     pub config: PathBuf,
+
+    /// Print the JSON Schema of the requests that this exchange takes, and end; no file is read
+    #[arg(long, value_name = "EXCHANGE")]
+    pub schema: Option<String>,
 
     /// Do not start if a configured exchange has no handler
     #[arg(long)]

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
 use tidings_benches::watch::{Percentiles, Stopwatch};
 
-use crate::case::{Case, Outcome};
+use crate::case::{Case, Outcome, Work};
 
 /// The member of every request and every reply that makes it as long as it is.
 pub const TEXT: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\
@@ -62,6 +62,9 @@ where
 /// What has been done so far.
 struct Tally {
     calls: usize,
+    /// Of how many calls one is kept: where the memory is measured, it must not be the figures that fill it.
+    one_of: usize,
+    done: Cell<usize>,
     begun: Cell<usize>,
     took: RefCell<Vec<std::time::Duration>>,
     memory: RefCell<Vec<u64>>,
@@ -69,10 +72,13 @@ struct Tally {
 
 impl Tally {
     fn new(case: Case) -> Self {
+        let one_of = if case.work == Work::Memory { 1_000 } else { 1 };
         Self {
             calls: case.calls,
+            one_of,
+            done: Cell::new(0),
             begun: Cell::new(0),
-            took: RefCell::new(Vec::with_capacity(case.calls)),
+            took: RefCell::new(Vec::with_capacity(case.calls / one_of + 1)),
             memory: RefCell::default(),
         }
     }
@@ -83,9 +89,12 @@ impl Tally {
     }
 
     fn done(&self, begun: Instant) -> Result<()> {
-        let mut took = self.took.borrow_mut();
-        took.push(begun.elapsed());
-        if took.len().is_multiple_of((self.calls / 10).max(1)) {
+        let done = self.done.get() + 1;
+        self.done.set(done);
+        if done.is_multiple_of(self.one_of) {
+            self.took.borrow_mut().push(begun.elapsed());
+        }
+        if done.is_multiple_of((self.calls / 10).max(1)) {
             self.memory.borrow_mut().push(memory()?);
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::{env, ffi::OsString, process::ExitCode, time::Duration};
 
 use tidings_core::{Call, Deadline, Error, ErrorKind, Reply, error::Result};
+use tidings_router::registry::Registered;
 use tidings_server::Signals;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -49,7 +50,9 @@ where
             Err(unusable) => return refused(&unusable),
         };
         logging::install(flags.log_format);
-        let done = if flags.check {
+        let done = if let Some(exchange) = &flags.schema {
+            print_schema(exchange)
+        } else if flags.check {
             check(&flags)
         } else {
             self.run(&flags).map(|()| ExitCode::SUCCESS)
@@ -139,6 +142,23 @@ fn check(flags: &Flags) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Prints what a request looks like, for people and for `tidings call --example`.
+#[expect(clippy::print_stdout, reason = "this is what was asked for")]
+fn print_schema(exchange: &str) -> Result<ExitCode> {
+    let linked = Registered::all()?;
+    let registration = linked.get(exchange).ok_or_else(|| {
+        let known: Vec<_> = linked.exchanges().collect();
+        let context = format!(
+            "no handler of exchange `{exchange}` is linked into this program; there are handlers of {}",
+            known.join(", ")
+        );
+        Error::new(ErrorKind::NotFound, context)
+    })?;
+    let schema = (registration.request.request_schema)();
+    println!("{schema:#}");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn refused(unusable: &Unusable) -> ExitCode {

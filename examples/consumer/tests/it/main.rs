@@ -101,6 +101,20 @@ fn what_is_wrong_with_the_file_ends_it_before_it_has_begun() {
 }
 
 #[test]
+fn the_schema_of_a_request_is_printed_without_a_file() {
+    let printed = run(&["--schema", "dx_example"]);
+    let schema: serde_json::Value = serde_json::from_str(&printed.out).unwrap();
+    assert_eq!(printed.status, Some(0), "{printed:?}");
+    assert_eq!(schema["required"], serde_json::json!(["favourite_food"]));
+    check(
+        &["--schema", "dx_gone"],
+        1,
+        "",
+        "there are handlers of dx_example",
+    );
+}
+
+#[test]
 fn checking_says_what_would_be_served() {
     let served = File::new(SERVED);
     let line = ["--all-virtual-hosts", "--check", "--config-file-path"];
