@@ -6,7 +6,7 @@
 //! only what has been answered: a crash between the two repeats the work and loses no answer. A failure that has been answered is
 //! logged once, at WARN, stays an error for spans and metrics, and carries the settlement
 //! [`Ack`](tidings_core::Settlement::Ack). An answer that nobody can receive any more is no failure. One that could not
-//! be sent makes the request come again.
+//! be sent makes the request come again, unless the broker will never take it: then the caller is told of a failure.
 //!
 //! What is left alone: a delivery that nobody waits for, one that is to be given back untouched, and one that is put off
 //! to a time at which its caller still waits. Their failures go outward.

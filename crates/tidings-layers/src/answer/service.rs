@@ -109,10 +109,16 @@ impl<F: Future<Output = Result<Reply>>> Future for Answering<F> {
                 StepNow::Sending { confirm, result } => {
                     let sent = ready!(Pin::new(confirm).poll(cx));
                     let result = result.take().unwrap_or_else(|| Err(polled_again()));
-                    return Poll::Ready(match this.request {
-                        Some(request) => request.answered(sent, result),
-                        None => result,
-                    });
+                    let Some(request) = this.request else {
+                        return Poll::Ready(result);
+                    };
+                    match request.instead(&sent, &result) {
+                        Some((confirm, error)) => this.step.set(Step::Sending {
+                            confirm,
+                            result: Some(Err(error)),
+                        }),
+                        None => return Poll::Ready(request.answered(sent, result)),
+                    }
                 }
             }
         }
@@ -168,9 +174,31 @@ impl Request {
         }
     }
 
+    /// For a reply that the broker will never take, because it is too large for example: a failure that says so goes out in
+    /// its place. Handling the request again would end in the same way.
+    fn instead(&self, sent: &Result<()>, result: &Result<Reply>) -> Option<(Completion, Error)> {
+        let cause = sent.as_ref().err().filter(|cause| is_in_vain(cause))?;
+        result.as_ref().ok()?;
+        let error = Error::new(
+            ErrorKind::Misuse,
+            format!("the reply cannot be sent: {cause}"),
+        );
+        let told = self.out.convention.answer(&self.call, Err(&error));
+        let told = told.ok().flatten()?;
+        Some((self.send(told), error))
+    }
+
     /// The answer is out, or it could not be sent.
     fn answered(&self, sent: Result<()>, result: Result<Reply>) -> Result<Reply> {
         match sent {
+            Err(cause) if is_in_vain(&cause) => {
+                let error = result.err().unwrap_or(cause);
+                self.log(
+                    &error,
+                    "a request is given up: the broker will take no answer to it",
+                );
+                Err(error.with_settlement(Settlement::Ack))
+            }
             Err(cause) if !is_gone(&cause) => Err(self.unsent(cause, result.err().as_ref())),
             Ok(()) | Err(_) => result.map_err(|error| {
                 self.log(&error, "a request failed; whoever asked has been told");
@@ -209,6 +237,11 @@ impl Request {
 /// Whether nobody is there any more to receive the answer: a caller that gives up takes its reply address away.
 fn is_gone(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unroutable | ErrorKind::NotFound)
+}
+
+/// Whether the same answer will never be taken, however often it is sent.
+fn is_in_vain(error: &Error) -> bool {
+    error.kind() == ErrorKind::Misuse
 }
 
 fn polled_again() -> Error {

@@ -73,7 +73,6 @@ impl<S: Service<Call> + Clone> Concurrency<S> {
         let waiter = Box::new(Waiter {
             timer: timer.map(Box::pin),
             turn: PollSemaphore::new(places.free),
-            limit: places.limit,
             service: mem::replace(&mut self.inner, clone),
             call: Some(call),
         });
@@ -106,7 +105,6 @@ pin_project! {
 struct Waiter<S> {
     timer: Option<Pin<Box<Sleep>>>,
     turn: PollSemaphore,
-    limit: usize,
     service: S,
     call: Option<Call>,
 }
@@ -148,16 +146,14 @@ impl<S> Waiter<S> {
         let Some(timer) = &mut self.timer else {
             return Poll::Pending;
         };
-        let limit = self.limit;
-        timer.as_mut().poll(cx).map(|()| Err(expired(limit)))
+        timer.as_mut().poll(cx).map(|()| Err(expired()))
     }
 }
 
-fn expired(limit: usize) -> Error {
-    let context = format!(
-        "none of the {limit} places for concurrent handlings became free before the call's deadline: \
-         raise the limit or make the handlers faster"
-    );
+/// Callers read this.
+fn expired() -> Error {
+    let context =
+        "too many others were being handled until the deadline: ask again later, or with more time";
     Error::new(ErrorKind::Timeout, context)
 }
 

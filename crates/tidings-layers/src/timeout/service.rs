@@ -98,19 +98,21 @@ impl<F: Future<Output = Result<Reply>>> Future for TimeoutFuture<F> {
     }
 }
 
+/// Callers read this.
 fn expired(limit: Option<Duration>) -> Error {
     let context = match limit {
         Some(limit) => {
-            format!("the handler took longer than {limit:?}, the limit of one attempt: raise the limit or make it faster")
+            format!("this takes longer than {limit:?}, which is how long one attempt may take: it was ended and may be half done")
         }
-        None => "the call's deadline passed before the handler was done: whoever waits must wait longer, or it must be faster"
+        None => "the deadline has passed while this was being handled: it was ended and may be half done"
             .to_owned(),
     };
     Error::new(ErrorKind::Timeout, context)
 }
 
+/// Callers read this.
 fn refused() -> Error {
-    let context = "the call's deadline had passed before the handler was started: the queue is longer than callers wait";
+    let context = "the deadline had passed before this was begun: ask again with more time";
     Error::new(ErrorKind::Timeout, context)
 }
 

@@ -170,6 +170,34 @@ fn a_reply_that_cannot_be_written_is_answered_as_a_failure() {
     assert_eq!(error.settlement(), Some(&Settlement::Ack));
 }
 
+#[test]
+fn a_reply_that_is_never_taken_is_answered_as_a_failure_and_comes_not_again() {
+    let too_large = || Err(Error::new(ErrorKind::Misuse, "too large"));
+    let (layer, outbox) = layer(true);
+    let mut service = layer.layer(answers(|| Ok(says("done"))));
+    let mut future = start(&mut service);
+    assert!(poll(&mut future).is_pending());
+    outbox.answer(too_large());
+    assert!(poll(&mut future).is_pending(), "a failure goes out instead");
+    let answer = outbox.answer(Ok(()));
+    let said = &answer.envelope.payload.bytes;
+    assert_eq!(said, "the reply cannot be sent: too large");
+    let error = end(future).unwrap_err();
+    assert_eq!(error.settlement(), Some(&Settlement::Ack));
+
+    let mut future = start(&mut service);
+    assert!(poll(&mut future).is_pending());
+    outbox.answer(too_large());
+    assert!(poll(&mut future).is_pending());
+    outbox.answer(too_large());
+    let error = end(future).unwrap_err();
+    assert_eq!(
+        error.settlement(),
+        Some(&Settlement::Ack),
+        "not even that can be sent"
+    );
+}
+
 /// Whether a failure that asks for this is answered at once to a caller with this much patience.
 fn check_answered(outcome: Outcome, patience: Option<Duration>, expected: bool) {
     let (layer, outbox) = layer(true);

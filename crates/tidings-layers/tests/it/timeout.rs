@@ -43,8 +43,8 @@ async fn the_earlier_bound_ends_the_attempt_and_is_named() {
         assert_eq!(after, seconds, "{text}");
         assert!(text.contains(named), "`{named}` in `{text}`");
     }
-    check(Some(3), call(), 3, "3s, the limit").await;
-    check(Some(3), with_deadline(5), 3, "3s, the limit").await;
+    check(Some(3), call(), 3, "longer than 3s").await;
+    check(Some(3), with_deadline(5), 3, "longer than 3s").await;
     check(Some(3), with_deadline(2), 2, "deadline").await;
     check(None, with_deadline(2), 2, "deadline").await;
 }
