@@ -204,8 +204,12 @@ impl Error {
         let mut line = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
-            line.push_str(": ");
-            line.push_str(&error.to_string());
+            let text = error.to_string();
+            // A text that ends with what caused it has said it already.
+            if !line.ends_with(&text) {
+                line.push_str(": ");
+                line.push_str(&text);
+            }
             cause = error.source();
         }
         line
@@ -291,6 +295,19 @@ mod tests {
         );
         assert!(error.source_ref::<Fault>().is_none());
         assert!(inner.source_ref::<Error>().is_none());
+    }
+
+    #[test]
+    fn what_an_error_has_said_of_its_source_is_said_once() {
+        let full = || Error::new(ErrorKind::Full, "the disk is full");
+        let says = |context: &str| Error::new(ErrorKind::Full, context).with_source(full());
+        let said = says("cannot write: the disk is full");
+        assert_eq!(said.chain(), "cannot write: the disk is full");
+        let unsaid = says("the disk is full of files");
+        assert_eq!(
+            unsaid.chain(),
+            "the disk is full of files: the disk is full"
+        );
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn what_is_no_key_is_told_and_not_shown() {
         let error = Keys::new([KEY, wrong]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Misuse, "{wrong}");
         let text = format!("{error} {error:?}");
-        assert!(text.contains("key 2"), "{text}");
+        assert!(text.contains("key number 2"), "{text}");
         assert!(wrong.is_empty() || !text.contains(wrong), "{text}");
         assert!(!text.contains(KEY), "{text}");
     }

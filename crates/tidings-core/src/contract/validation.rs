@@ -90,7 +90,11 @@ impl fmt::Display for Invalid {
         const SHOWN: usize = 10;
         for (index, violation) in self.violations.iter().take(SHOWN).enumerate() {
             let separator = if index == 0 { "" } else { "; " };
-            write!(f, "{separator}`{}`: {}", violation.path, violation.message)?;
+            f.write_str(separator)?;
+            if !violation.path.is_empty() {
+                write!(f, "`{}`: ", violation.path)?;
+            }
+            f.write_str(&violation.message)?;
         }
         match self.violations.len().saturating_sub(SHOWN) {
             0 => Ok(()),

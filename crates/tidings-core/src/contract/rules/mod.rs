@@ -90,8 +90,8 @@ impl Shape {
     /// returns an error) is named once: serde stops there.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] with the place if the bytes are not JSON, [`ErrorKind::Invalid`] with an [`Invalid`] as
-    /// its source if they do not fit. No text quotes a value.
+    /// [`ErrorKind::Decode`] with the place if the bytes are not JSON, [`ErrorKind::Invalid`] if they do not fit, both with
+    /// an [`Invalid`] as their source. No text quotes a value.
     pub fn decode<T: Contract>(&self, format: Format, body: &[u8]) -> Result<T> {
         match format {
             Format::Json | Format::PythonJson => {}
@@ -123,9 +123,10 @@ impl Shape {
                 line,
                 column,
             } = error;
-            let context =
-                format!("cannot decode the message: {reason} at line {line} column {column}");
-            Error::new(ErrorKind::Decode, context).within(T::info())
+            let reason = format!("{reason} at line {line} column {column}");
+            let context = format!("{}: cannot decode the message: {reason}", T::info());
+            let unreadable = Violation::new(Vec::new(), reason, "json_invalid");
+            Error::new(ErrorKind::Decode, context).with_source(Invalid::new(vec![unreadable]))
         })?;
         let walked = walk::walk(self.plan(), self.rules, document);
         let broken = match refusal {
