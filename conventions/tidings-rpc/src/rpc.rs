@@ -299,10 +299,16 @@ impl Convention for Rpc {
     }
 
     /// Who waits is answered, well or not, and then the request is done with. What comes here is either a request that
-    /// nobody waits for, or one whose answer could not be sent.
+    /// nobody waits for, or one whose answer could not be sent. The former comes again if what its handling needs is
+    /// away, until its time is over: nobody else would ask once more.
     fn recover(&self, failed: &Failed<'_>) -> Plan {
+        let is_over = failed.call.deadline.is_past();
+        let is_outage = failed.error.kind() == ErrorKind::Unavailable;
         let (settlement, fate) = match failed.error.outcome() {
             Outcome::Requeue | Outcome::Defer(_) => {
+                (Settlement::Nack { delay: None }, Fate::Requeued)
+            }
+            Outcome::Retry if is_outage && !is_over => {
                 (Settlement::Nack { delay: None }, Fate::Requeued)
             }
             _ => (Settlement::Ack, Fate::Dropped),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tidings_core::{
-    Deadline, ErrorKind, Outcome, Settlement,
+    Call, Deadline, ErrorKind, Outcome, Settlement,
     convention::{Convention, Failed, Plan},
 };
 use tidings_rpc::{Keys, Rpc};
@@ -234,27 +234,34 @@ fn a_request_says_how_long_its_caller_waits() {
 }
 
 #[test]
-fn what_nobody_waits_for_is_done_with_unless_it_is_given_back() {
+fn what_nobody_waits_for_is_done_with_unless_it_is_given_back_or_something_is_away() {
     let (rpc, call) = (rpc(), arrived("create_site", "{}"));
     let attachment = attachment(&rpc);
-    let plan = |outcome| {
-        let error = tidings_core::Error::new(ErrorKind::Handler, "failed").with_outcome(outcome);
-        rpc.recover(&Failed {
+    let check = |kind, outcome, deadline, expected| {
+        let error = tidings_core::Error::new(kind, "failed").with_outcome(outcome);
+        let mut call: Call = call.clone();
+        call.deadline = deadline;
+        let plan = rpc.recover(&Failed {
             attachment: &attachment,
             call: &call,
             error: &error,
             delayed_nack: false,
             now: Timestamp::UNIX_EPOCH,
-        })
-    };
-    for (outcome, expected) in [
-        (Outcome::Fatal, Settlement::Ack),
-        (Outcome::Retry, Settlement::Ack),
-        (Outcome::Requeue, Settlement::Nack { delay: None }),
-    ] {
-        let Plan::Settle { settlement, .. } = plan(outcome) else {
+        });
+        let Plan::Settle { settlement, .. } = plan else {
             unreachable!("nothing is forwarded on this wire");
         };
-        assert_eq!(settlement, expected);
-    }
+        assert_eq!(settlement, expected, "{kind:?} {outcome:?}");
+    };
+    let (handler, away) = (ErrorKind::Handler, ErrorKind::Unavailable);
+    let (over, again) = (
+        Deadline::after(std::time::Duration::ZERO),
+        Settlement::Nack { delay: None },
+    );
+    check(handler, Outcome::Fatal, Deadline::NEVER, Settlement::Ack);
+    check(handler, Outcome::Retry, Deadline::NEVER, Settlement::Ack);
+    check(handler, Outcome::Requeue, Deadline::NEVER, again.clone());
+    check(away, Outcome::Retry, Deadline::NEVER, again);
+    check(away, Outcome::Retry, over, Settlement::Ack);
+    check(away, Outcome::Fatal, Deadline::NEVER, Settlement::Ack);
 }
