@@ -89,7 +89,7 @@ where
             .concurrency(lanes)
             .grace(self.grace);
         if let Some(locks) = self.locks {
-            server = server.locks(Arc::clone(locks));
+            server = server.locks(Arc::clone(locks)).lock_scope(&*plan.host.name);
         }
         if let Some(shortcoming) = plan.shortcoming() {
             server = server.shortcoming(shortcoming);
@@ -128,7 +128,7 @@ where
     }
 
     fn remembered(&self, plan: &Plan) -> IdempotencyLayer {
-        let layer = IdempotencyLayer::new(Arc::clone(self.replies));
+        let layer = IdempotencyLayer::new(Arc::clone(self.replies)).within(&*plan.host.name);
         let handlers = plan.handlers.iter();
         handlers.fold(layer, |layer, handler| match handler.request.remembered {
             Some(how_long) => layer.remember(handler.exchange(), how_long),

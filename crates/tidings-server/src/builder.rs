@@ -116,6 +116,14 @@ impl<L> ServerBuilder<L> {
         self
     }
 
+    /// Begins the names of leases with this, for example with a virtual host: queues of the same name in different places
+    /// would share their locks in one [store](Self::locks).
+    #[must_use]
+    pub fn lock_scope(mut self, scope: impl Into<Arc<str>>) -> Self {
+        self.policy.lock_scope = Some(scope.into());
+        self
+    }
+
     /// Says of what the server falls short from the start, for example a handler that is missing: a reason why it is
     /// not ready.
     #[must_use]

@@ -51,6 +51,8 @@ pub(crate) struct Order {
 pub(crate) struct Rules {
     pub(crate) key: Option<OrderKey>,
     pub(crate) locks: Option<Arc<dyn LockStore>>,
+    /// What tells queues of the same name apart in the lock store.
+    pub(crate) scope: Option<Arc<str>>,
     pub(crate) patience: Patience,
 }
 
@@ -247,12 +249,21 @@ impl Order {
         };
         let (order, locks) = (Arc::clone(self), Arc::clone(locks));
         self.tasks.spawn("lock", async move {
-            let name = format!("{}:{key:016x}", order.attachment.queue);
+            let name = order.lock_name(key);
             tokio::select! {
                 () = order.asking(key, &name, &*locks) => {} // Cancel-safe: who waits stays in its line.
                 () = order.tasks.stopping() => {} // Cancel-safe: it only looks at a flag.
             }
         });
+    }
+
+    /// What a key is called in the lock store.
+    fn lock_name(&self, key: u64) -> String {
+        let queue = &self.attachment.queue;
+        match &self.rules.scope {
+            Some(scope) => format!("{scope}:{queue}:{key:016x}"),
+            None => format!("{queue}:{key:016x}"),
+        }
     }
 
     async fn asking(&self, key: u64, name: &str, locks: &dyn LockStore) {

@@ -23,6 +23,7 @@ pub(crate) struct Policy {
     pub(crate) chaos: ChaosLayer,
     pub(crate) patience: Patience,
     pub(crate) locks: Option<Arc<dyn LockStore>>,
+    pub(crate) lock_scope: Option<Arc<str>>,
 }
 
 impl Default for Policy {
@@ -37,6 +38,7 @@ impl Default for Policy {
             chaos: ChaosLayer::off(),
             patience: Patience::default(),
             locks: None,
+            lock_scope: None,
         }
     }
 }
@@ -58,6 +60,7 @@ impl Policy {
         let key = options.ordered_by.clone();
         Rules {
             locks: key.as_ref().and(self.locks.clone()),
+            scope: self.lock_scope.clone(),
             key,
             patience: self.patience,
         }

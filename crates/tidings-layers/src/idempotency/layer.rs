@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
-use tidings_core::{contract::Request, reply_store::ReplyStore};
+use tidings_core::{Call, contract::Request, reply_store::ReplyStore};
 use tower_layer::Layer;
 
 use super::Idempotency;
@@ -16,12 +16,29 @@ pub struct IdempotencyLayer(Arc<Remembered>);
 pub(super) struct Remembered {
     pub(super) store: Arc<dyn ReplyStore>,
     exchanges: HashMap<Arc<str>, Duration>,
+    scope: Option<Arc<str>>,
 }
 
 impl Remembered {
     /// How long replies to requests of this exchange are remembered; `None` if they are not.
     pub(super) fn how_long(&self, exchange: &str) -> Option<Duration> {
         self.exchanges.get(exchange).copied()
+    }
+
+    /// What is the same for every delivery of one request; `None` if nothing says which deliveries are of one.
+    pub(super) fn key(&self, call: &Call) -> Option<String> {
+        let id = call.envelope.properties.correlation_id()?;
+        if id.is_empty() {
+            return None;
+        }
+        // No exchange and no correlation id of a broker can be longer than 255 bytes; the length keeps the two apart, and
+        // the whole from what begins with a scope.
+        let exchange = &call.address.exchange;
+        let key = format!("{}:{exchange}:{id}", exchange.len());
+        Some(match &self.scope {
+            Some(scope) => format!("@{}:{scope}:{key}", scope.len()),
+            None => key,
+        })
     }
 }
 
@@ -32,6 +49,7 @@ impl IdempotencyLayer {
         Self(Arc::new(Remembered {
             store,
             exchanges: HashMap::new(),
+            scope: None,
         }))
     }
 
@@ -40,6 +58,14 @@ impl IdempotencyLayer {
     pub fn remember(mut self, exchange: impl Into<Arc<str>>, how_long: Duration) -> Self {
         let remembered = Arc::make_mut(&mut self.0);
         remembered.exchanges.insert(exchange.into(), how_long);
+        self
+    }
+
+    /// Keeps replies apart from those of others in the same store, whose exchanges may have the same names: for example
+    /// by virtual host.
+    #[must_use]
+    pub fn within(mut self, scope: impl Into<Arc<str>>) -> Self {
+        Arc::make_mut(&mut self.0).scope = Some(scope.into());
         self
     }
 
@@ -87,6 +113,7 @@ impl fmt::Debug for Remembered {
         f.debug_struct("Remembered")
             .field("store", &self.store)
             .field("exchanges", &self.exchanges)
+            .field("scope", &self.scope)
             .finish()
     }
 }

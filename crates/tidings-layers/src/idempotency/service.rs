@@ -50,7 +50,7 @@ where
     #[inline]
     fn call(&mut self, call: Call) -> Self::Future {
         let how_long = self.remembered.how_long(&call.address.exchange);
-        let Some((how_long, key)) = how_long.zip(key(&call)) else {
+        let Some((how_long, key)) = how_long.zip(self.remembered.key(&call)) else {
             let future = self.inner.call(call);
             return IdempotencyFuture {
                 step: Step::Through { future },
@@ -102,14 +102,6 @@ impl<F: Future<Output = Result<Reply>>> Future for IdempotencyFuture<F> {
             StepNow::Asking { future } => future.as_mut().poll(cx),
         }
     }
-}
-
-/// What is the same for every delivery of one request; `None` if nothing says which deliveries are of one.
-fn key(call: &Call) -> Option<String> {
-    let id = call.envelope.properties.correlation_id()?;
-    // No exchange and no correlation id of a broker can be longer than 255 bytes; the length keeps the two apart.
-    let exchange = &call.address.exchange;
-    (!id.is_empty()).then(|| format!("{}:{exchange}:{id}", exchange.len()))
 }
 
 /// A request whose answer is remembered.

@@ -93,6 +93,20 @@ async fn a_second_delivery_gets_the_first_reply() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_same_request_elsewhere_is_another() {
+    let layer = layer();
+    let places = [layer.clone(), layer.clone().within("a"), layer.within("b")];
+    for layer in places {
+        let (mut service, calls) = numbered(&layer, number);
+        for _ in 0..2 {
+            let request = request("create", Some("1"));
+            start_with(&mut service, request).await.unwrap();
+        }
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reply_that_says_nothing_is_remembered_as_well() {
     let (mut service, calls) = numbered(&layer(), |_| Ok(Reply::empty()));
     for _ in 0..2 {

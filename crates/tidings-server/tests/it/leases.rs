@@ -76,6 +76,7 @@ async fn a_handler_proves_its_lock_and_gives_it_back() {
     let mut rig = Rig::new().await;
     let store = Store::new();
     let server = rig.server().locks(Arc::clone(&store) as _);
+    let server = server.lock_scope("servers");
     let _running = server.start(rig.router()).await.unwrap();
     rig.go(3);
     for number in 1..=3 {
@@ -91,7 +92,7 @@ async fn a_handler_proves_its_lock_and_gives_it_back() {
     assert!(
         asked
             .iter()
-            .all(|key| key.starts_with("web1:") && *key == asked[0]),
+            .all(|key| key.starts_with("servers:web1:") && *key == asked[0]),
         "{asked:?}"
     );
 }
