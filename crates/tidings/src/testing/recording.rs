@@ -65,7 +65,7 @@ impl Recording {
             .filter(|call| call.envelope.headers.is_empty())
         {
             let attachment = anywhere();
-            let Ok(opened) = convention.open(&call, &attachment) else {
+            let Ok(opened) = convention.open(call, &attachment) else {
                 continue;
             };
             if opened.name == T::NAME && opened.version == i64::from(T::VERSION) {
