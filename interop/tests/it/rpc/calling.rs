@@ -98,7 +98,7 @@ async fn the_role_says_in_one_line_why_it_cannot_call() {
         call_in(&bed, "nowhere", &rest),
         call(&bed, "durable", "{}", "10"),
     );
-    check_refused(&password, "");
+    check_refused(&password, "ACCESS_REFUSED");
     check_refused(&host, "nowhere");
     check_refused(&durable, "durable");
 }

@@ -136,6 +136,6 @@ async fn the_real_client_meets_its_own_errors_where_nobody_serves() {
     bed.delete_queue().await;
     let answers = clients.order(orders).await;
     let failed: Vec<_> = answers.into_iter().map(|answer| answer.outcome).collect();
-    let expected = ["TimeoutError", "UnroutableError"].map(|error| Err(error.to_owned()));
+    let expected = ["TimeoutError", "MessageUnroutable"].map(|error| Err(error.to_owned()));
     assert_eq!(failed, expected);
 }
