@@ -1,10 +1,11 @@
 //! The program as a process: command line, log, signals, the service manager, and the status it ends with.
 
-use std::{env, ffi::OsString, process::ExitCode, time::Duration};
+use std::{convert::Infallible, env, ffi::OsString, process::ExitCode, time::Duration};
 
 use tidings_core::{Call, Deadline, Error, ErrorKind, Reply, error::Result};
 use tidings_router::registry::Registered;
 use tidings_server::Signals;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{info, warn};
@@ -19,6 +20,9 @@ use crate::{
 
 /// The status of a program that refuses to serve only a part of what is configured.
 const INCOMPLETE: u8 = 2;
+
+/// How often it is looked whether the service is as ready as it was.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// How long connections may take to close when handlers had to be ended.
 const IMPATIENT: Duration = Duration::from_secs(1);
@@ -86,8 +90,13 @@ where
                 return Ok(());
             }
         };
-        notify::ready(&status(&served));
-        until(&served, signals, flags.grace()).await
+        let first = status(&served);
+        notify::ready(&first);
+        let signal = tokio::select! {
+            signal = signals.next() => signal, // Cancel-safe: promised by `Signals::next`.
+            never = watch(&served, first) => match never {},
+        };
+        until(&served, signal, signals, flags.grace()).await
     }
 }
 
@@ -101,9 +110,32 @@ fn status(served: &Served) -> String {
     format!("not ready: {}", health.reasons.join("; "))
 }
 
-/// Waits for a signal and drains. A second signal does not wait.
-async fn until(served: &Served, mut signals: Signals, grace: Duration) -> Result<()> {
-    let signal = signals.next().await;
+/// Tells the service manager and the log whenever that line changes, for ever.
+async fn watch(served: &Served, mut last: String) -> Infallible {
+    let mut looks = interval_at(Instant::now() + LOOK, LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let now = status(served);
+        if now == last {
+            continue;
+        }
+        notify::status(&now);
+        // Reasons count attempts and seconds, which is news for the status and not for the log.
+        let shape = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+        if shape(&now) != shape(&last) {
+            if served.health().ready {
+                info!("{now}");
+            } else {
+                warn!("{now}");
+            }
+        }
+        last = now;
+    }
+}
+
+/// Drains. A second signal does not wait.
+async fn until(served: &Served, signal: &str, mut signals: Signals, grace: Duration) -> Result<()> {
     notify::stopping();
     info!(signal, ?grace, "draining; a second signal does not wait");
     let drained = tokio::select! {
