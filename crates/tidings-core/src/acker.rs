@@ -42,6 +42,13 @@ pub trait Settle: Send + Sync + 'static {
         Err(Box::new(answer))
     }
 
+    /// Whether the delivery is known to have gone back to its queue, for example with a lost connection: what is not
+    /// begun need not begin, because it comes again.
+    fn is_lost(&self, tag: u64) -> bool {
+        let _ = tag;
+        false
+    }
+
     /// Gives the delivery back without anybody waiting. Called from `Drop`: must not block or panic.
     fn abandon(&self, tag: u64);
 }
@@ -60,6 +67,13 @@ impl Acker {
             settle: Some(settle),
             tag,
         }
+    }
+
+    /// Whether the delivery has gone back already, and comes again: see [`Settle::is_lost`].
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        let settle = self.settle.as_ref();
+        settle.is_some_and(|settle| settle.is_lost(self.tag))
     }
 
     /// A way to answer whoever waits, ahead of the settlement; it is no right to settle.

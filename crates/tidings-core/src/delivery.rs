@@ -22,6 +22,12 @@ impl Delivery {
         &self.call
     }
 
+    /// Whether it has gone back to its queue already, and comes again: there is no use in beginning with it.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.acker.is_lost()
+    }
+
     /// Parts the call, which goes to the handler, from the acker, which does not.
     #[must_use]
     pub fn split(self) -> (Call, Acker) {

@@ -129,9 +129,16 @@ impl Order {
         let admission = self.admission(&delivery);
         let asks = self.rules.locks.is_some();
         let mut room = self.room();
-        let admitted = room.admit(delivery, key, asks, admission);
+        let mut admitted = room.admit(delivery, key, asks, admission);
+        let mut lost = Vec::new();
+        if let Admitted::Full(delivery) = admitted {
+            // What waits for nothing any more takes the place of what has come in its stead.
+            lost = room.discard(Delivery::is_lost);
+            admitted = room.admit(delivery, key, asks, admission);
+        }
         let is_soonest = admission.expires.is_some() && room.soonest() == admission.expires;
         drop(room);
+        drop(lost); // Outside the lock: it calls into the transport.
         if is_soonest {
             self.usher.notify_one();
         }
@@ -214,6 +221,8 @@ impl Order {
                 self.keep(turn);
             }
         }
+        // Nobody is to be told twice.
+        refused.retain(|refusal| !refusal.delivery.is_lost());
         (refused, expired.next)
     }
 

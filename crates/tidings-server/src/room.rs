@@ -213,6 +213,31 @@ impl<W> Room<W> {
         Some(item)
     }
 
+    /// Takes everything out of the lines that this says is gone.
+    pub(crate) fn discard(&mut self, is_gone: impl Fn(&W) -> bool) -> Vec<W> {
+        let Self {
+            lines,
+            expiries,
+            waiting,
+            ..
+        } = self;
+        let mut gone = Vec::new();
+        for line in lines.values_mut() {
+            for waiter in mem::take(line) {
+                if !is_gone(&waiter.item) {
+                    line.push_back(waiter);
+                    continue;
+                }
+                *waiting -= 1;
+                if let Some(expires) = waiter.expires {
+                    expiries.remove(&(expires, waiter.ticket));
+                }
+                gone.push(waiter.item);
+            }
+        }
+        gone
+    }
+
     /// Empties the room. Keys stay busy with what is being handled or asked for.
     pub(crate) fn clear(&mut self) -> Cleared<W> {
         self.expiries.clear();
@@ -381,6 +406,22 @@ mod tests {
         assert_eq!(room.next(1), Some("b"));
         assert!(room.expire(start + 9 * SECOND).items.is_empty());
         assert_eq!((room.next(1), room.next(1)), (Some("d"), None));
+        assert!(is_empty(&room));
+    }
+
+    #[test]
+    fn what_is_gone_makes_room_and_the_others_keep_their_order() {
+        let now = Instant::now();
+        let mut room = Room::new();
+        room.admit(0, 1, false, patient());
+        for item in 1..=3 {
+            assert_eq!(room.admit(item, 1, false, until(now)), Admitted::Later);
+        }
+        assert_eq!(room.admit(4, 1, false, patient()), Admitted::Full(4));
+        assert_eq!(room.discard(|item| item % 2 == 1), [1, 3]);
+        assert_eq!(room.admit(4, 1, false, patient()), Admitted::Later);
+        assert_eq!((room.next(1), room.next(1)), (Some(2), Some(4)));
+        assert_eq!(room.next(1), None);
         assert!(is_empty(&room));
     }
 

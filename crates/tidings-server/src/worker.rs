@@ -67,13 +67,16 @@ impl Worker {
         while let Some(first) = self.intake.next(&self.order).await {
             let mut turn = Some(first);
             while let Some(Turn { delivery, mut hold }) = turn {
-                let (call, acker) = delivery.split();
-                let flow = match hold.lease.take() {
-                    None => self.handle(&mut copy, call, acker).await,
-                    Some(lease) => self.handle_locked(&mut copy, call, acker, lease).await,
-                };
-                if flow.is_break() {
-                    copy = stack.clone();
+                // What has waited here while its connection was lost is not to be handled twice.
+                if !delivery.is_lost() {
+                    let (call, acker) = delivery.split();
+                    let flow = match hold.lease.take() {
+                        None => self.handle(&mut copy, call, acker).await,
+                        Some(lease) => self.handle_locked(&mut copy, call, acker, lease).await,
+                    };
+                    if flow.is_break() {
+                        copy = stack.clone();
+                    }
                 }
                 turn = self.order.next(hold);
                 if self.tasks.is_stopping() {

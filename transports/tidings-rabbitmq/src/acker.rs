@@ -225,6 +225,11 @@ impl Settle for ChannelSettle {
         )
     }
 
+    /// The keeper says so before another channel brings the first of them again.
+    fn is_lost(&self, _: u64) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
     fn abandon(&self, tag: u64) {
         // If the channel has ended, the broker has the delivery back already.
         let _given_back = self.record(&Settlement::Nack { delay: None }, tag).is_ok();
