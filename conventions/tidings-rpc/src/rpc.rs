@@ -300,10 +300,11 @@ impl Convention for Rpc {
 
     /// Who waits is answered, well or not, and then the request is done with. What comes here is either a request that
     /// nobody waits for, or one whose answer could not be sent. The former comes again if what its handling needs is
-    /// away, until its time is over: nobody else would ask once more.
+    /// away or there was no room for it, until its time is over: nobody else would ask once more.
     fn recover(&self, failed: &Failed<'_>) -> Plan {
         let is_over = failed.call.deadline.is_past();
-        let is_outage = failed.error.kind() == ErrorKind::Unavailable;
+        let kind = failed.error.kind();
+        let is_outage = matches!(kind, ErrorKind::Unavailable | ErrorKind::Full);
         let (settlement, fate) = match failed.error.outcome() {
             Outcome::Requeue | Outcome::Defer(_) => {
                 (Settlement::Nack { delay: None }, Fate::Requeued)

@@ -261,7 +261,8 @@ fn what_nobody_waits_for_is_done_with_unless_it_is_given_back_or_something_is_aw
     check(handler, Outcome::Fatal, Deadline::NEVER, Settlement::Ack);
     check(handler, Outcome::Retry, Deadline::NEVER, Settlement::Ack);
     check(handler, Outcome::Requeue, Deadline::NEVER, again.clone());
-    check(away, Outcome::Retry, Deadline::NEVER, again);
+    check(away, Outcome::Retry, Deadline::NEVER, again.clone());
+    check(ErrorKind::Full, Outcome::Retry, Deadline::NEVER, again);
     check(away, Outcome::Retry, over, Settlement::Ack);
     check(away, Outcome::Fatal, Deadline::NEVER, Settlement::Ack);
 }

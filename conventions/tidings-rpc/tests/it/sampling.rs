@@ -38,9 +38,9 @@ fn check_type<T: JsonSchema + for<'de> Deserialize<'de>>() {
     check(&schema);
     for seed in 0..ROUNDS {
         let value = sample::of(&schema, &mut Rng::with_seed(seed)).unwrap();
-        if let Err(error) = serde_json::from_value::<T>(value.clone()) {
-            panic!("seed {seed}: {value} {error} {schema}");
-        }
+        let read = serde_json::from_value::<T>(value.clone());
+        let error = read.err().map(|error| error.to_string());
+        assert_eq!(error, None, "seed {seed}: {value} {schema}");
     }
 }
 
@@ -64,8 +64,8 @@ struct Site {
     labels: BTreeMap<String, i32>,
     pair: (u8, String),
     nested: Vec<Vec<bool>>,
-    children: Vec<Site>,
-    parent: Option<Box<Site>>,
+    children: Vec<Self>,
+    parent: Option<Box<Self>>,
     #[serde(flatten)]
     common: Common,
     #[serde(default)]
@@ -106,7 +106,7 @@ enum Any {
     Number(i32),
     Text(String),
     Limits(Limits),
-    Tree(Box<Any>),
+    Tree(Box<Self>),
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
