@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::{
     bed::{Bed, Settings},
+    log_server::{Act, LogServer},
     probe::Probe,
 };
 use crate::bed::PATIENCE;
@@ -38,7 +39,10 @@ fn names(replies: &[Value]) -> BTreeSet<&str> {
 async fn sigterm_under_load_loses_no_reply_and_repeats_no_work() {
     let Some(bed) = Bed::new().await else { return };
     let mut probe = bed.probe().await;
-    let first = bed.ours(&settings()).await;
+    // It is told about every handling, also where the reply is lost.
+    let mut log = LogServer::open(0, Act::Take).await;
+    let settings = settings().log_server(log.address());
+    let first = bed.ours(&settings).await;
     load(&mut probe).await;
     // The next ones are at work.
     let mut replies = probe.replies(3).await;
@@ -50,11 +54,15 @@ async fn sigterm_under_load_loses_no_reply_and_repeats_no_work() {
     // Whatever is no longer in the queue has its reply without anybody's help.
     replies.extend(probe.replies(REQUESTS - left - 3).await);
     assert_eq!(names(&replies).len(), REQUESTS - left);
-    let second = bed.ours(&settings()).await;
+    let second = bed.ours(&settings).await;
     replies.extend(probe.replies(left).await);
     assert_eq!(names(&replies).len(), REQUESTS);
     probe.has_no_further_reply().await;
     second.stop().await;
+    let handled = log.rest().into_iter().filter(|(path, record)| {
+        path.ends_with("/rpc-requests") && record["exchange_name"] == "acc_slow"
+    });
+    assert_eq!(handled.count(), REQUESTS);
     assert_eq!(bed.queue().await, (0, 0));
 }
 

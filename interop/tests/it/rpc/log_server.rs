@@ -80,6 +80,11 @@ impl LogServer {
         let record = timeout(PATIENCE, self.records.recv()).await;
         record.expect("a record in time").unwrap()
     }
+
+    /// The records that it has taken and that nobody has asked for.
+    pub(super) fn rest(&mut self) -> Vec<(String, Value)> {
+        std::iter::from_fn(|| self.records.try_recv().ok()).collect()
+    }
 }
 
 /// Serves a connection until its client goes away.
