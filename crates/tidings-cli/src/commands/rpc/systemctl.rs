@@ -96,9 +96,15 @@ async fn ask(arguments: &[&str]) -> Result<String> {
     };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("`systemctl {}` failed: {}", arguments[0], said.trim());
+        bail!("`systemctl {}` failed: {}", arguments[0], one_line(&said));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What it says takes several lines; a monitoring plugin has one.
+fn one_line(said: &str) -> String {
+    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 fn properties(block: &str) -> HashMap<&str, &str> {
@@ -122,6 +128,15 @@ fn since_boot() -> Result<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_lines_become_one() {
+        assert_eq!(
+            one_line("No bus.\n  Host is down.\n\n"),
+            "No bus. Host is down."
+        );
+        assert_eq!(one_line(""), "");
+    }
 
     #[test]
     fn a_star_stands_for_the_name_of_the_instance() {
