@@ -149,6 +149,17 @@ fn chain(error: &ClientError) -> String {
     line
 }
 
+/// Whom it asks, for logs.
+impl fmt::Display for Post {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            self.requests
+                .authority()
+                .map_or("", |authority| authority.as_str()),
+        )
+    }
+}
+
 impl fmt::Debug for Post {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Post")

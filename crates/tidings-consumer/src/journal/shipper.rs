@@ -126,9 +126,8 @@ impl Shipper {
     fn is_down(&mut self, reason: &str) {
         if self.down_since.is_none() {
             self.down_since = Some(Instant::now());
-            let post = &self.post;
             warn!(
-                ?post,
+                log_server = %self.post,
                 reason,
                 "the log server does not take records: they wait as long as there is room, and calls go on"
             );
@@ -137,8 +136,8 @@ impl Shipper {
 
     fn is_up(&mut self) {
         if let Some(since) = self.down_since.take() {
-            let (post, after) = (&self.post, since.elapsed());
-            info!(?post, ?after, "the log server takes records again");
+            let after = since.elapsed();
+            info!(log_server = %self.post, ?after, "the log server takes records again");
         }
     }
 
@@ -152,8 +151,7 @@ impl Shipper {
             404 | 405 => "check the log server's `base_url`",
             _ => "it may have the record already, or not accept its correlation id",
         };
-        let post = &self.post;
-        warn!(?post, ?place, %status, "the log server refuses a record: {advice}");
+        warn!(log_server = %self.post, ?place, %status, "the log server refuses a record: {advice}");
     }
 }
 
