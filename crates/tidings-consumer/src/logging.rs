@@ -2,14 +2,16 @@
 //!
 //! `[thread] [LEVEL] logger: [exchange] [correlation id] message`, on standard output. Bodies are never logged.
 
-use std::{fmt, io};
+use std::{error::Error as _, fmt, io};
 
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
+    warn,
 };
 use tracing_subscriber::{
     EnvFilter,
+    filter::ParseError,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     registry::LookupSpan,
 };
@@ -22,7 +24,10 @@ const LOGGED: &str = "info,lapin=off";
 
 /// Starts to log, unless whoever runs the program logs already.
 pub(crate) fn install(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
+    let (filter, refused) = match EnvFilter::try_from_default_env() {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new(LOGGED), Some(error)),
+    };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stdout)
@@ -37,6 +42,12 @@ pub(crate) fn install(format: LogFormat) {
     };
     // Somebody else's log is as good as ours.
     drop(installed);
+    // A variable that is not set is refused as well, and is no mistake.
+    if let Some(error) =
+        refused.filter(|error| error.source().is_some_and(|why| why.is::<ParseError>()))
+    {
+        warn!(%error, "`RUST_LOG` cannot be understood and has no effect: write for example `info,lapin=off`");
+    }
 }
 
 /// One line for people.
