@@ -53,9 +53,13 @@ struct Unhandled(String);
 
 impl Respond for Unhandled {
     fn respond(self) -> Result<Reply> {
-        let context = format!("No handler for exchange `{}`", self.0);
-        Err(Error::new(ErrorKind::NoRoute, context))
+        Err(Error::new(ErrorKind::NoRoute, no_handler(&self.0)))
     }
+}
+
+/// What whoever calls an exchange that nobody handles is told.
+pub(crate) fn no_handler(exchange: &str) -> String {
+    format!("No handler for exchange `{exchange}`")
 }
 
 /// Answers requests without doing anything: checked as the handler's would be, answered with what it might say.

@@ -26,6 +26,10 @@ use crate::{
     request_log::RequestLogLayer,
 };
 
+/// How many requests may wait for their locks. One lock for the whole exchange is what a contract has that says nothing,
+/// so a burst of requests waits here; the deployed consumer leaves it in the queue.
+const WAITING: usize = 16_384;
+
 /// How many requests are handled at a time where the file does not care.
 const UNLIMITED: u16 = 1_024;
 
@@ -87,9 +91,13 @@ where
         };
         let mut server = Server::builder(transport, plan.convention()?)
             .concurrency(lanes)
+            .waiting(WAITING)
             .grace(self.grace);
         if let Some(locks) = self.locks {
             server = server.locks(Arc::clone(locks)).lock_scope(&*plan.host.name);
+        }
+        for exchange in &plan.missing {
+            server = server.unserved(exchange.as_str(), handlers::no_handler(exchange));
         }
         if let Some(shortcoming) = plan.shortcoming() {
             server = server.shortcoming(shortcoming);

@@ -124,6 +124,14 @@ impl<L> ServerBuilder<L> {
         self
     }
 
+    /// Answers requests of this name with this text as soon as they arrive, however busy the handlers are, because nobody
+    /// here handles them.
+    #[must_use]
+    pub fn unserved(mut self, name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
+        Arc::make_mut(&mut self.policy.unserved).insert(name.into(), text.into());
+        self
+    }
+
     /// Says of what the server falls short from the start, for example a handler that is missing: a reason why it is
     /// not ready.
     #[must_use]

@@ -10,6 +10,7 @@
 //! prefetch.
 
 use std::{
+    collections::HashMap,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -54,7 +55,11 @@ pub(crate) struct Rules {
     /// What tells queues of the same name apart in the lock store.
     pub(crate) scope: Option<Arc<str>>,
     pub(crate) patience: Patience,
+    pub(crate) unserved: Arc<Unserved>,
 }
+
+/// What nobody here handles although it arrives here, by name, and what its callers are told.
+pub(crate) type Unserved = HashMap<Arc<str>, Arc<str>>;
 
 /// How long and how many may wait where messages are answered.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +127,10 @@ impl Order {
         } else {
             delivery
         };
+        if let Some(text) = self.unserved(&delivery) {
+            self.refuse(Refusal::unserved(delivery, &text));
+            return None;
+        }
         let Some(key) = self.key_of(&delivery) else {
             let hold = Hold::default();
             return Some(Turn { delivery, hold });
@@ -231,6 +240,18 @@ impl Order {
         let (mut call, acker) = delivery.split();
         call.deadline = call.deadline.earlier(self.convention.deadline(&call));
         Delivery::new(call, acker)
+    }
+
+    /// What whoever waits for this is told, if nobody here handles it.
+    fn unserved(&self, delivery: &Delivery) -> Option<Arc<str>> {
+        if self.rules.unserved.is_empty() || !self.answers {
+            return None;
+        }
+        let opened = self
+            .convention
+            .open(delivery.call(), &self.attachment)
+            .ok()?;
+        self.rules.unserved.get(&*opened.name).cloned()
     }
 
     fn admission(&self, delivery: &Delivery) -> Admission {

@@ -28,6 +28,12 @@ impl Refusal {
         Self { delivery, error }
     }
 
+    /// Nobody here handles it. Callers read this.
+    pub(crate) fn unserved(delivery: Delivery, text: &str) -> Self {
+        let error = Error::new(ErrorKind::NoRoute, text);
+        Self { delivery, error }
+    }
+
     /// There was no room to wait. Callers read this.
     pub(crate) fn full(delivery: Delivery) -> Self {
         let text =

@@ -241,7 +241,7 @@ fn is_gone(error: &Error) -> bool {
 
 /// Whether the same answer will never be taken, however often it is sent.
 fn is_in_vain(error: &Error) -> bool {
-    error.kind() == ErrorKind::Misuse
+    matches!(error.kind(), ErrorKind::Misuse | ErrorKind::Denied)
 }
 
 fn polled_again() -> Error {
