@@ -1,7 +1,7 @@
 //! Stores that the processes of a service share: locks with leases, and replies that are remembered.
 //!
-//! [`Postgres`] keeps them in a PostgreSQL database, [`Sqlite`] in a file for the processes of one machine. Both have
-//! one face: open it, then give [`locks`](Postgres::locks) to the server and [`replies`](Postgres::replies) to the
+//! `Postgres` keeps them in a PostgreSQL database, `Sqlite` in a file for the processes of one machine. Both have
+//! one face: open it, then give `locks` to the server and `replies` to the
 //! idempotency layer. The tables are made at the first opening.
 //!
 //! ```no_run
@@ -13,7 +13,7 @@
 //! ```
 //!
 //! **Locks.** A lock is a row with a lease, by the clock of the database. One task renews the leases of a process, so a
-//! process that dies is forgotten within [`Settings::lease`]. Every holder gets a fencing token, which is larger than
+//! process that dies is forgotten within `Settings::lease`. Every holder gets a fencing token, which is larger than
 //! that of every holder of the key before it. In one process whoever asks first gets a key first; between processes it
 //! goes to whoever asks first after it was given back, and PostgreSQL tells those who wait when that is.
 //!
