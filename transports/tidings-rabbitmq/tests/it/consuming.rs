@@ -156,6 +156,7 @@ async fn settling_after_a_lost_connection_says_that_the_message_comes_again() {
         fresh.push(next(&mut subscriber).await);
     }
     for delivery in stale {
+        assert!(delivery.is_lost());
         let error = delivery.settle(Settlement::Ack).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Closed);
         assert!(error.to_string().contains("will come again"), "{error}");
