@@ -75,6 +75,11 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options, session: &Session) -> Result<Exit> {
     let timeout = Duration::try_from_secs_f64(options.timeout)
         .map_err(|error| exit::usage(format!("`--timeout {}`: {error}", options.timeout)))?;
+    if timeout.is_zero() {
+        return Err(exit::usage(
+            "`--timeout 0` leaves no time for an answer: give it seconds",
+        ));
+    }
     let request = options.request()?;
     let rpc = options.rpc()?;
     if options.dry_run {

@@ -84,6 +84,10 @@ async fn answers_and_exit_codes(bed: Bed) {
     let ran = bed.run(&[&call[..], &silent].concat()).await;
     ran.failed(11, "no answer from queue `web1` to `act`");
 
+    let impatient = ["{}", "--timeout", "0"];
+    bed.run(&[&call[..], &impatient].concat())
+        .await
+        .failed(2, "leaves no time for an answer");
     let nobody = ["call", "act", "--queue", "web9", "{}"];
     bed.run(&nobody).await.failed(7, "web9");
     bed.run(&["call", "act", "--queue", "web1", "[1]"])
