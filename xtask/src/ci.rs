@@ -19,7 +19,7 @@ use crate::{
 /// Longer than any step takes; a step that takes it hangs.
 const LIMIT: Duration = Duration::from_secs(22 * 60);
 /// A run that has taken longer is long enough without what may be left out.
-const ENOUGH: Duration = Duration::from_secs(12 * 60);
+const ENOUGH: Duration = Duration::from_secs(8 * 60);
 
 /// What the steps work on, and since when.
 struct Run<'a> {
