@@ -20,6 +20,7 @@ mod transport;
 use std::env;
 
 use anyhow::Result;
+use tidings_benches::command;
 
 use crate::{
     case::Case,
@@ -38,7 +39,7 @@ fn main() -> Result<()> {
                 kind: kind.parse()?,
                 messages: messages.parse()?,
             };
-            let outcome = children::serve(&options::url()?, case)?;
+            let outcome = children::serve(&command::url()?, case)?;
             println!("{}", serde_json::to_string(&outcome)?);
         }
         ["--help" | "-h"] => print!("{HELP}"),

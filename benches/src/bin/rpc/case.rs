@@ -1,10 +1,10 @@
 //! What is measured, and what comes out of it.
 
-use std::fmt;
-
-use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use tidings_benches::watch::{Percentiles, count};
+use tidings_benches::{
+    watch::{Percentiles, count},
+    words,
+};
 
 /// How many calls are under way at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,30 +107,6 @@ impl Contender {
             Self::Python => "Python client and consumer",
         }
     }
-}
-
-/// The words of the command line and of this program to its children.
-macro_rules! words {
-    ($of:ident: $($variant:ident = $word:literal),+) => {
-        impl fmt::Display for $of {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self {
-                    $(Self::$variant => $word),+
-                })
-            }
-        }
-
-        impl std::str::FromStr for $of {
-            type Err = anyhow::Error;
-
-            fn from_str(text: &str) -> Result<Self> {
-                match text {
-                    $($word => Ok(Self::$variant),)+
-                    _ => bail!("`{text}` is none of {}", [$($word),+].join(", ")),
-                }
-            }
-        }
-    };
 }
 
 words!(Work: One = "one", Many = "many", Memory = "memory");

@@ -2,8 +2,8 @@
 //!
 //! One call in flight, and sixty-four. Beside ours, in the same run and in turns: lapin used well on the same way, which
 //! is the yardstick; lapin and amqprs with nothing but the round trip, which this wire does not allow; and the Python
-//! client and consumer whose wire it is. Absolute figures say something about the machine and its broker; the ratios are what we watch. See
-//! `docs/performance.md`.
+//! client and consumer whose wire it is. Absolute figures say something about the machine and its broker; the ratios are
+//! what we watch. See `docs/performance.md`.
 
 mod case;
 mod children;
@@ -19,6 +19,7 @@ mod report;
 use std::env;
 
 use anyhow::Result;
+use tidings_benches::command;
 
 use crate::{
     case::Case,
@@ -36,7 +37,7 @@ fn main() -> Result<()> {
                 work: work.parse()?,
                 calls: calls.parse()?,
             };
-            let outcome = children::serve(&options::url()?, case)?;
+            let outcome = children::serve(&command::url()?, case)?;
             println!("{}", serde_json::to_string(&outcome)?);
         }
         ["--help" | "-h"] => print!("{HELP}"),

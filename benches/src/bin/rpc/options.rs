@@ -1,13 +1,9 @@
 //! What can be asked for on the command line.
 
-use std::env;
-
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
+use tidings_benches::command::{positive, url};
 
 use crate::case::{Contender, Work};
-
-/// Where the broker is named, by `cargo xtask bench` or by a person.
-const URL: &str = "TIDINGS_TEST_RABBITMQ_URL";
 
 pub const HELP: &str = "\
 What a call costs on top of the RabbitMQ client that Tidings uses: calls per second, time of the CPU, memory.
@@ -82,21 +78,4 @@ impl Options {
         }
         Ok(())
     }
-}
-
-/// The broker.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one setting from outside is read here"
-)]
-pub fn url() -> Result<String> {
-    env::var(URL).with_context(|| format!("{URL} does not name a broker"))
-}
-
-fn positive(option: &str, number: &str) -> Result<usize> {
-    let parsed = number.parse().ok().filter(|number| *number > 0);
-    let parsed: usize = parsed.with_context(|| format!("{option} takes a number above 0"))?;
-    // Enough for hours; a call that was not meant to be is found here and not after lunch.
-    ensure!(parsed <= 10_000_000, "{option} is at most 10,000,000");
-    Ok(parsed)
 }
