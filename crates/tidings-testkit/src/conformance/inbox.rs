@@ -105,26 +105,7 @@ pub(super) async fn a_thousand_replies_find_their_way(on: &mut Trial) -> Verdict
     let questions: BTreeSet<_> = (0..1_000)
         .map(|number| format!("question {number}"))
         .collect();
-    let asked: Vec<_> = questions
-        .iter()
-        .map(|question| asking.publisher.publish(asking.question(question)))
-        .collect();
-    let mut answered = BTreeSet::new();
-    for _ in 0..questions.len() {
-        let delivery = asking.replies.take().await?;
-        let question = correlation(&delivery)?;
-        ensure_eq!(text(delivery.call()), answer(&question), "the answer");
-        ensure!(
-            answered.insert(question.clone()),
-            "`{question}` was answered twice"
-        );
-        delivery.settle(Settlement::Ack).await?;
-    }
-    ensure!(answered == questions, "an answer to what nobody asked");
-    for asked in asked {
-        asked.await?;
-    }
-    Ok(())
+    asking.ask_all(&questions, Address::queue(REQUESTS)).await
 }
 
 /// An inbox that was dropped takes its replies along: they do not come to the next one.
@@ -199,6 +180,33 @@ impl Asking {
         Ok(())
     }
 
+    /// Asks all of these at a time; each answer must be there once.
+    pub(super) async fn ask_all(&mut self, questions: &BTreeSet<String>, to: Address) -> Verdict {
+        let asked: Vec<_> = questions
+            .iter()
+            .map(|question| {
+                let call = self.question_to(to.clone(), question);
+                self.publisher.publish(call)
+            })
+            .collect();
+        let mut answered = BTreeSet::new();
+        for _ in 0..questions.len() {
+            let delivery = self.replies.take().await?;
+            let question = correlation(&delivery)?;
+            ensure_eq!(text(delivery.call()), answer(&question), "the answer");
+            ensure!(
+                answered.insert(question.clone()),
+                "`{question}` was answered twice"
+            );
+            delivery.settle(Settlement::Ack).await?;
+        }
+        ensure!(answered == *questions, "an answer to what nobody asked");
+        for asked in asked {
+            asked.await?;
+        }
+        Ok(())
+    }
+
     /// The next reply must answer this question.
     pub(super) async fn expect(&mut self, question: &str) -> Verdict {
         let delivery = self.replies.take_text(&answer(question)).await?;
@@ -240,7 +248,7 @@ pub(super) fn reply_through(exchange: &str, request: &Call, text: &str) -> Resul
     Ok(Call::new(to, envelope).unroutable_is_fine())
 }
 
-pub(super) fn correlation(delivery: &Delivery) -> Result<String, Stop> {
+fn correlation(delivery: &Delivery) -> Result<String, Stop> {
     let id = delivery.call().envelope.properties.correlation_id();
     id.map(ToString::to_string)
         .ok_or_else(|| Stop::failed("a reply arrived without its correlation id"))

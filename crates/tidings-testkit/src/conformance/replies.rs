@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::{
     connection::{Connection, text_call},
-    inbox::{Asking, answer, correlation, reply_through},
+    inbox::{Asking, answer, reply_through},
     reader::{Reader, text},
     trial::Trial,
     verdict::{Stop, Verdict, possible, refused},
@@ -137,29 +137,9 @@ pub(super) async fn a_thousand_calls_get_their_own_replies(on: &mut Trial) -> Ve
         servers.spawn(async move { while answer_one(&connection, &mut requests).await.is_ok() {} });
     }
     let questions: BTreeSet<_> = (0..1_000).map(|number| format!("call {number}")).collect();
-    let asked: Vec<_> = questions
-        .iter()
-        .map(|question| {
-            let call = asking.question_to(Address::new("x", REQUESTS), question);
-            asking.publisher.publish(call)
-        })
-        .collect();
-    let mut answered = BTreeSet::new();
-    for _ in 0..questions.len() {
-        let delivery = asking.replies.take().await?;
-        let question = correlation(&delivery)?;
-        ensure_eq!(text(delivery.call()), answer(&question), "the answer");
-        ensure!(
-            answered.insert(question.clone()),
-            "`{question}` was answered twice"
-        );
-        delivery.settle(Settlement::Ack).await?;
-    }
-    ensure!(answered == questions, "an answer to what nobody asked");
-    for asked in asked {
-        asked.await?;
-    }
-    Ok(())
+    asking
+        .ask_all(&questions, Address::new("x", REQUESTS))
+        .await
 }
 
 /// Its owner learns of it, nothing leads there any more, and another one works.
