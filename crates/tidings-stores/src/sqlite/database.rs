@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
-use tidings_core::{Payload, error::Result, transport::BoxFuture};
+use tidings_core::{error::Result, transport::BoxFuture};
 
 use super::sql;
 use crate::store::{self, Found, Kept, Table, failed, millis};
@@ -74,14 +73,12 @@ impl store::Database for Database {
 
     fn keep(&self, kept: Kept) -> BoxFuture<'_, Result<bool>> {
         Box::pin(async move {
-            let (content_type, bytes) = kept.reply.map_or((None, None), |reply| {
-                (reply.content_type, Some(reply.bytes))
-            });
+            let (content_type, bytes) = store::to_columns(kept.reply);
             let done = sqlx::query(sql::KEEP)
                 .bind(kept.token)
                 .bind(millis(kept.how_long))
-                .bind(content_type.map(std::borrow::Cow::into_owned))
-                .bind(bytes.map(|bytes| bytes.to_vec()))
+                .bind(content_type)
+                .bind(bytes)
                 .execute(&self.pool)
                 .await
                 .map_err(|error| failed("cannot keep a reply", error))?;
@@ -113,12 +110,8 @@ fn found(row: &SqliteRow) -> sqlx::Result<Found> {
     if !row.try_get::<bool, _>(0)? {
         return Ok(Found::Claimed);
     }
-    let content_type: Option<String> = row.try_get(1)?;
-    let bytes: Option<Vec<u8>> = row.try_get(2)?;
-    Ok(Found::Kept(bytes.map(|bytes| Payload {
-        bytes: Bytes::from(bytes),
-        content_type: content_type.map(Into::into),
-    })))
+    let reply = store::from_columns(row.try_get(1)?, row.try_get(2)?);
+    Ok(Found::Kept(reply))
 }
 
 /// Numbers as a list in JSON.

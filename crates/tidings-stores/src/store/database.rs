@@ -1,6 +1,6 @@
 //! What the stores need of a database: few statements, each of which is whole by itself.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use tidings_core::{Payload, error::Result, transport::BoxFuture};
 
@@ -69,4 +69,24 @@ pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis())
         .unwrap_or(i64::MAX / 4)
         .min(i64::MAX / 4)
+}
+
+/// A reply in the columns of its content type and its bytes; both are null where there was nothing to say.
+pub(crate) fn to_columns(reply: Option<Payload>) -> (Option<String>, Option<Vec<u8>>) {
+    let Some(reply) = reply else {
+        return (None, None);
+    };
+    let content_type = reply.content_type.map(Cow::into_owned);
+    (content_type, Some(reply.bytes.to_vec()))
+}
+
+/// As [`to_columns`], the other way round.
+pub(crate) fn from_columns(
+    content_type: Option<String>,
+    bytes: Option<Vec<u8>>,
+) -> Option<Payload> {
+    bytes.map(|bytes| Payload {
+        bytes: bytes.into(),
+        content_type: content_type.map(Into::into),
+    })
 }

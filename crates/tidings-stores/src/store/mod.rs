@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 
 pub use self::settings::Settings;
 pub(crate) use self::{
-    database::{Database, Found, Kept, Table, millis},
+    database::{Database, Found, Kept, Table, from_columns, millis, to_columns},
     error::failed,
     locks::jittered,
     turns::Turns,
