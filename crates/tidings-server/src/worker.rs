@@ -89,11 +89,15 @@ impl Worker {
     }
 
     /// Handles and settles one delivery. Breaks if the stack has panicked and is not to be used again.
-    pub(crate) async fn handle<S>(&self, stack: &mut S, call: Call, acker: Acker) -> ControlFlow<()>
+    pub(crate) async fn handle<S>(
+        &self,
+        stack: &mut S,
+        mut call: Call,
+        acker: Acker,
+    ) -> ControlFlow<()>
     where
         S: Service<Call, Response = Reply, Error = Error>,
     {
-        let mut call = call;
         if self.answers
             && let Some(answerer) = acker.answerer()
         {

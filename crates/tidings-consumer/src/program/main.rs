@@ -4,7 +4,7 @@ use std::{convert::Infallible, env, ffi::OsString, process::ExitCode, time::Dura
 
 use tidings_core::{Call, Deadline, Error, ErrorKind, Reply, error::Result};
 use tidings_router::registry::Registered;
-use tidings_server::Signals;
+use tidings_server::{Health, Signals};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -90,7 +90,7 @@ where
                 return Ok(());
             }
         };
-        let first = status(&served);
+        let first = status(&served, &served.health());
         notify::ready(&first);
         let signal = tokio::select! {
             signal = signals.next() => signal, // Cancel-safe: promised by `Signals::next`.
@@ -101,8 +101,7 @@ where
 }
 
 /// One line about what is served.
-fn status(served: &Served) -> String {
-    let health = served.health();
+fn status(served: &Served, health: &Health) -> String {
     if health.ready {
         let names: Vec<_> = served.virtual_hosts().collect();
         return format!("serving {}", names.join(", "));
@@ -116,7 +115,8 @@ async fn watch(served: &Served, mut last: String) -> Infallible {
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        let now = status(served);
+        let health = served.health();
+        let now = status(served, &health);
         if now == last {
             continue;
         }
@@ -124,7 +124,7 @@ async fn watch(served: &Served, mut last: String) -> Infallible {
         // Reasons count attempts and seconds, which is news for the status and not for the log.
         let shape = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
         if shape(&now) != shape(&last) {
-            if served.health().ready {
+            if health.ready {
                 info!("{now}");
             } else {
                 warn!("{now}");

@@ -59,12 +59,12 @@ struct State {
 type End = Option<Error>;
 
 impl Handover {
-    /// For a first life whose deliveries this settles.
-    pub(crate) fn new(settle: Arc<dyn Settle>) -> Self {
+    /// For a first life whose deliveries this settles; without a source, they are [given](Self::give).
+    pub(crate) fn new(settle: Arc<dyn Settle>, source: Option<Source>) -> Self {
         let state = State {
             settle,
             deliveries: VecDeque::new(),
-            source: None,
+            source,
             ended: None,
             is_kept: false,
             end: None,
@@ -77,14 +77,6 @@ impl Handover {
             leaving: Notify::new(),
             ending: Notify::new(),
         }
-    }
-
-    /// Takes deliveries from this consumer, in the life that has begun.
-    pub(crate) fn take_from(&self, source: Source) {
-        let mut state = self.state();
-        state.source = Some(source);
-        // Whoever waits already has to look at it.
-        wake(state);
     }
 
     /// For the keeper: ready when the consumer of this life has ended. It takes part in receiving if it is `due` for a look,

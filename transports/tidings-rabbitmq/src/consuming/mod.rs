@@ -149,8 +149,8 @@ impl Shared {
         to: Subscription,
         reactor: &Reactor,
     ) -> Box<dyn Subscriber> {
-        let handover = Arc::new(Handover::new(Arc::clone(&attachment.settle) as _));
-        handover.take_from(attachment.source.clone());
+        let (settle, source) = (Arc::clone(&attachment.settle), attachment.source.clone());
+        let handover = Arc::new(Handover::new(settle, Some(source)));
         let subscriber = RabbitSubscriber::new(Arc::clone(&handover), Arc::clone(&to.queue));
         let keeper = Keeper {
             number: self.next.fetch_add(1, Ordering::Relaxed),

@@ -106,7 +106,7 @@ impl Line {
     where
         F: Future<Output = lapin::Result<()>> + Send,
     {
-        let handover = Arc::new(Handover::new(Arc::new(Settled)));
+        let handover = Arc::new(Handover::new(Arc::new(Settled), None));
         let replies = RabbitSubscriber::new(Arc::clone(&handover), Arc::clone(name));
         reactor.spawn("RabbitMQ replies", async move {
             let Self {
