@@ -29,6 +29,10 @@ pub struct Call {
     pub deadline: Deadline,
     /// Whether a publish that no queue would receive is an error. True unless said otherwise.
     pub mandatory: bool,
+    /// Whether a publish of it waits for as long as the broker takes no publishes, because a delivery stays unsettled until
+    /// it is known, and would only come again and be handled again if it failed. If nobody waits for it any more before it
+    /// was sent, it may be forgotten. False unless said otherwise.
+    pub patient: bool,
     /// What layers tell one another.
     pub extensions: Extensions,
 }
@@ -66,6 +70,7 @@ impl Call {
             origin: None,
             deadline: Deadline::NEVER,
             mandatory: true,
+            patient: false,
             extensions: Extensions::default(),
         }
     }
@@ -93,6 +98,13 @@ impl Call {
     #[must_use]
     pub fn unroutable_is_fine(mut self) -> Self {
         self.mandatory = false;
+        self
+    }
+
+    /// Waits for as long as the broker takes no publishes: for what becomes of a delivery.
+    #[must_use]
+    pub fn patiently(mut self) -> Self {
+        self.patient = true;
         self
     }
 

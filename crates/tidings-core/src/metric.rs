@@ -27,6 +27,8 @@ pub const FALLBACK_PUBLISHES: &str = "tidings_fallback_publishes";
 pub const FALLBACK_REPLAYS: &str = "tidings_fallback_replays";
 /// Counter. Labels: none. Connections to a broker that were lost and made again.
 pub const RECONNECTS: &str = "tidings_reconnects";
+/// Gauge. Labels: connection. Connections from which the broker does not read, because it is short of memory or disk.
+pub const BLOCKED_CONNECTIONS: &str = "tidings_blocked_connections";
 /// Gauge. Labels: none. Publishes handed over and not yet confirmed.
 pub const UNCONFIRMED: &str = "tidings_unconfirmed_publishes";
 /// Histogram, seconds. Labels: destination, error type. From a call to its answer or its failure.
@@ -57,6 +59,8 @@ pub mod label {
     pub const DESTINATION: &str = "messaging.destination.name";
     /// The error kind, absent on success.
     pub const ERROR: &str = "error.type";
+    /// What a connection is for: `inbound` or `outbound`.
+    pub const CONNECTION: &str = "connection";
     /// The subscription, by the name of its queue.
     pub const SUBSCRIPTION: &str = "subscription";
     /// Why a message became a dead letter, or a record of the journal was dropped.
