@@ -267,6 +267,12 @@ impl Server {
         assert_eq!(self.end().await, Some(0));
     }
 
+    /// Ends the real consumer. Its code says nothing: a signal while it writes to its socket makes it fail.
+    pub(super) async fn stop_theirs(self) {
+        self.terminate().await;
+        self.end().await;
+    }
+
     /// Sends SIGKILL and waits until it is gone.
     pub(super) async fn kill_9(mut self) {
         self.child.kill().await.unwrap();

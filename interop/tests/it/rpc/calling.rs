@@ -162,7 +162,7 @@ async fn the_real_consumer_and_ours_share_a_queue() {
         assert!(passwords.iter().any(|seen| seen == password), "{password}");
     }
     probe.has_no_further_reply().await;
-    theirs.stop().await;
+    theirs.stop_theirs().await;
     ours.stop().await;
     assert_eq!(bed.queue().await, (0, 0));
 }

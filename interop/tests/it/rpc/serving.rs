@@ -58,7 +58,7 @@ async fn the_real_client_gets_the_bytes_that_it_gets_from_the_real_consumer() {
         return;
     };
     let expected = clients.call_all(&calls).await;
-    theirs.stop().await;
+    theirs.stop_theirs().await;
     let ours = bed.ours(&settings()).await;
     let answered = clients.call_all(&calls).await;
     for ((call, expected), answered) in calls.iter().zip(&expected).zip(&answered) {
@@ -84,8 +84,7 @@ async fn a_refused_caller_is_told_why_and_once() {
             probe.replies(1).await[0]["message"],
             "An unexpected error occurred"
         );
-        theirs.terminate().await;
-        theirs.end().await;
+        theirs.stop_theirs().await;
         // With the request that was never acked.
         bed.delete_queue().await;
     }
