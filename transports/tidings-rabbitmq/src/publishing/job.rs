@@ -74,13 +74,15 @@ impl Job {
     }
 
     /// Notes that something in the broker has crashed while this was under way, maybe `alone`. From the second time on
-    /// it is sent alone; when that has happened once too often, its publisher is told, and it is not sent again.
+    /// it is sent alone; when that has happened once too often, its publisher is told, and it is not sent again. A direct
+    /// reply is the likely cause, so for it each comes one time earlier or more.
     pub(super) fn crash(&mut self, alone: bool, refusal: &Refusal, shared: &Shared) {
+        let address = &self.message.address;
+        let is_direct = is_direct_reply(address);
         self.crashes = self.crashes.saturating_add(1);
-        self.is_suspect |= self.crashes > 1;
-        if alone && self.crashes >= CRASHES {
-            let address = &self.message.address;
-            let error = if is_direct_reply(address) {
+        self.is_suspect |= is_direct || self.crashes > 1;
+        if alone && (is_direct || self.crashes >= CRASHES) {
+            let error = if is_direct {
                 no_such_reader(address)
             } else {
                 unconfirmed(address, &refusal.text)
@@ -124,6 +126,8 @@ pub(super) struct Shared {
     has_panicked: AtomicBool,
     /// When the oldest unanswered publish was handed over, in milliseconds since `start` and one; 0 for none.
     oldest: AtomicU64,
+    /// How often something in the broker has crashed under publishes.
+    crashes: AtomicU64,
     start: Instant,
     left: Notify,
 }
@@ -136,6 +140,7 @@ impl Shared {
             has_ended: AtomicBool::new(false),
             has_panicked: AtomicBool::new(false),
             oldest: AtomicU64::new(0),
+            crashes: AtomicU64::new(0),
             start: Instant::now(),
             left: Notify::new(),
         }
@@ -175,6 +180,16 @@ impl Shared {
         self.has_panicked.store(has_panicked, Ordering::SeqCst);
         self.has_ended.store(true, Ordering::SeqCst);
         self.left.notify_waiters();
+    }
+
+    /// Counts a crash of something in the broker.
+    pub(super) fn crash(&self) {
+        self.crashes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many crashes there were.
+    pub(super) fn crashes(&self) -> u64 {
+        self.crashes.load(Ordering::SeqCst)
     }
 
     pub(super) fn has_ended(&self) -> bool {

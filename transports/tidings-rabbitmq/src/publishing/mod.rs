@@ -16,6 +16,7 @@ mod flight;
 mod job;
 mod line;
 mod quarantine;
+mod readers;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use self::{
     engine::Engine,
     job::{Handed, Shared},
     line::Source,
+    readers::{Readers, Way},
 };
 use crate::{
     config::RabbitMqConfig,
@@ -87,18 +89,28 @@ pub(crate) struct Publishing {
     shared: Arc<Shared>,
     limit: usize,
     watchdog: Duration,
+    /// How long a publish may wait for its answer.
+    patience: Duration,
     ended: fn() -> Error,
+    /// Where direct replies may go; `None` where none are sent.
+    readers: Option<Arc<Readers>>,
 }
 
 impl Publishing {
     /// Publishes over a supervised connection, for as long as that is kept up.
     pub(crate) fn start(
         connection: Supervised,
-        config: &RabbitMqConfig,
-        reactor: &Reactor,
+        config: &Arc<RabbitMqConfig>,
+        reactor: &Arc<Reactor>,
     ) -> Self {
         let source = Outbound(connection);
-        Self::over_source(source, config, reactor, error::closed)
+        let publishing = Self::over_source(source, config, reactor, error::closed);
+        let (config, shared) = (Arc::clone(config), Arc::clone(&publishing.shared));
+        let readers = Readers::new(config, reactor, shared);
+        Self {
+            readers: Some(Arc::new(readers)),
+            ..publishing
+        }
     }
 
     /// Publishes over one channel, which somebody consumes on. Nothing is published again on another: when the channel is
@@ -148,7 +160,9 @@ impl Publishing {
             shared: Arc::clone(&shared),
             limit,
             watchdog: times.watchdog,
+            patience: times.confirm,
             ended,
+            readers: None,
         };
         let task = async move {
             Engine::new(source, received, shared, times, window)
@@ -160,18 +174,67 @@ impl Publishing {
 
     /// Hands a call over. The completion knows what became of it.
     pub(crate) fn publish(&self, call: Call) -> Completion {
-        match self.hand_over(call) {
+        let handed = match &self.readers {
+            Some(readers) if is_direct_reply(&call.address) => self.reply_to(call, readers),
+            _ => self.hand_over(call),
+        };
+        match handed {
             Ok(answer) => Completion::waiting(answer, LOST),
             Err(error) => Completion::ready(Err(error)),
         }
     }
 
     fn hand_over(&self, call: Call) -> Result<oneshot::Receiver<Result<()>>> {
+        let (handed, answered) = self.enter(call)?;
+        self.pass(handed).map_err(|_handed| self.lost())?;
+        Ok(answered)
+    }
+
+    /// Hands a direct reply over, if need be after its address was tried.
+    fn reply_to(
+        &self,
+        call: Call,
+        readers: &Arc<Readers>,
+    ) -> Result<oneshot::Receiver<Result<()>>> {
+        match readers.way(&call.address) {
+            Way::Safe => return self.hand_over(call),
+            Way::Impossible => return Err(refusal::no_such_reader(&call.address)),
+            Way::Unknown => {}
+        }
+        let (handed, answered) = self.enter(call)?;
+        let (this, tried, patience) = (self.clone(), Arc::clone(readers), self.patience);
+        let trial = async move {
+            let address = &handed.message.address;
+            let failed = match tried.try_out(address, patience).await {
+                Ok(()) => this.pass(handed).err().map(|handed| (handed, this.lost())),
+                Err(error) => {
+                    this.shared.leave();
+                    Some((handed, error))
+                }
+            };
+            if let Some((handed, error)) = failed {
+                // Nobody has to wait for it.
+                let _heard = handed.answer.send(Err(error)).is_ok();
+            }
+        };
+        if readers.spawn(trial) {
+            return Ok(answered);
+        }
+        self.shared.leave();
+        Err((self.ended)())
+    }
+
+    /// Counts a call as pending, unless it cannot be sent or too many are.
+    fn enter(&self, call: Call) -> Result<(Handed, oneshot::Receiver<Result<()>>)> {
         if let Some(error) = impossible(&call) {
             return Err(error);
         }
         if !self.shared.enter(self.limit) {
             return Err(refusal::crowded(self.limit));
+        }
+        if self.shared.is_closing() {
+            self.shared.leave();
+            return Err(self.lost());
         }
         let (answer, answered) = oneshot::channel();
         let mandatory = call.mandatory && !is_direct_reply(&call.address);
@@ -181,17 +244,29 @@ impl Publishing {
             mandatory,
             answer,
         };
-        let is_over = self.shared.is_closing() || self.shared.has_ended();
-        if is_over || self.handed.send(handed).is_err() {
+        Ok((handed, answered))
+    }
+
+    /// Passes on to the task what was counted; gives it back, and counts it no longer, if the task has ended.
+    fn pass(&self, handed: Handed) -> Result<(), Handed> {
+        let given_back = if self.shared.has_ended() {
+            Some(handed)
+        } else {
+            self.handed.send(handed).err().map(|failed| failed.0)
+        };
+        given_back.map_or(Ok(()), |handed| {
             self.shared.leave();
-            let has_panicked = self.shared.has_panicked();
-            return Err(if has_panicked {
-                refusal::failed()
-            } else {
-                (self.ended)()
-            });
+            Err(handed)
+        })
+    }
+
+    /// Why nothing is published any more.
+    fn lost(&self) -> Error {
+        if self.shared.has_panicked() {
+            refusal::failed()
+        } else {
+            (self.ended)()
         }
-        Ok(answered)
     }
 
     /// What keeps publishes from being confirmed, although the connection seems to be up.

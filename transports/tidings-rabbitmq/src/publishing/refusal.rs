@@ -93,11 +93,10 @@ pub(crate) fn is_direct_reply(address: &Address) -> bool {
     address.is_queue() && address.key.starts_with("amq.rabbitmq.reply-to.")
 }
 
-/// For a direct reply that makes the broker crash: the address names a process on a node, and RabbitMQ crashes if there is
-/// no such node any more, or if somebody has made the address up (measured with 3.10).
+/// For a direct reply that nobody would get, or that makes the broker crash: see `readers`.
 pub(super) fn no_such_reader(address: &Address) -> Error {
     let context = format!(
-        "RabbitMQ crashes when it looks for `{address}`: whoever waited there is gone, or the address was made up"
+        "nobody waits for a reply at `{address}`: whoever did is gone, or the address was made up"
     );
     Error::new(ErrorKind::NotFound, context)
 }

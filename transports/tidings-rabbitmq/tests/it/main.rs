@@ -11,6 +11,7 @@ mod declaring;
 mod declaring_again;
 mod declaring_differences;
 mod declaring_looking;
+mod direct_replies;
 mod front;
 mod inboxes;
 mod publishing;

@@ -41,6 +41,7 @@ impl<S: Source> Engine<S> {
         if let Loss::Refused(refusal) = loss
             && refusal.is_crash()
         {
+            self.shared.crash();
             for job in lost {
                 job.crash(count == 1, refusal, &self.shared);
             }

@@ -244,6 +244,26 @@ async fn a_publish_that_makes_the_broker_crash_again_and_again_is_found_and_give
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_direct_reply_under_which_the_broker_crashes_flies_alone_and_once() {
+    let (stage, first) = open().await;
+    let mut answers = stage.publish_all(&["good", "amq.rabbitmq.reply-to.bad"]);
+    settle().await;
+    first.refuse(541, CRASH);
+    let second = stage.open(1);
+    settle().await;
+    assert_eq!(second.sent(), ["good"]);
+    second.confirm(0);
+    assert_eq!(kind(answers.remove(0)).await, Ok(()));
+    settle().await;
+    assert_eq!(second.sent(), ["good", "amq.rabbitmq.reply-to.bad"]);
+    second.refuse(541, CRASH);
+    assert_eq!(kind(answers.remove(0)).await, Err(ErrorKind::NotFound));
+    let third = stage.open(2);
+    settle().await;
+    assert!(third.sent().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crash_under_a_probe_is_not_the_fault_of_the_probe() {
     let (stage, first) = open().await;
     let answer = stage.publish("gone/0");

@@ -1,0 +1,202 @@
+//! To which addresses direct replies may go.
+//!
+//! Such an address names a process of the broker, and it is the caller who says it, so it may be made up. RabbitMQ (3.10
+//! and 4.0 alike) takes it apart on the channel that publishes to it, and what it does not expect there ends the whole
+//! connection: a text that is no process, a node that is not in the cluster, a process that cannot be on that node. So
+//! nothing goes to an address that is not known. One without the form of a process is refused here. The first of each
+//! node is tried on a connection of its own, which nobody else has to suffer with; from then on, the processes of that
+//! node are safe. One that is gone does no harm: RabbitMQ drops what is for it.
+
+mod process;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use lapin::{
+    options::QueueDeclareOptions,
+    types::{FieldTable, ShortString},
+};
+use tidings_core::{Address, Result};
+use tokio::{sync::Semaphore, time::timeout};
+
+use self::process::{Process, Size};
+use super::{
+    job::Shared,
+    refusal::{never_sent, no_such_reader},
+};
+use crate::{
+    config::RabbitMqConfig,
+    connection::{Probe, Reactor},
+    error,
+};
+
+/// How many addresses are tried at a time, each on a connection.
+const TRIALS: usize = 4;
+
+/// How long one trial may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most nodes that are remembered.
+const MOST: usize = 64;
+
+/// What is known of those who wait for direct replies.
+pub(super) struct Readers {
+    config: Arc<RabbitMqConfig>,
+    reactor: Weak<Reactor>,
+    shared: Arc<Shared>,
+    known: Mutex<Known>,
+    trials: Semaphore,
+}
+
+/// The nodes that are there.
+#[derive(Debug, Default)]
+struct Known {
+    /// How many crashes there had been then: another one may mean that a node has gone.
+    crashes: u64,
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug)]
+struct Node {
+    name: Box<[u8]>,
+    /// How large the numbers of its processes may be.
+    size: Size,
+}
+
+/// What is known of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Nothing bad can come of publishing to it.
+    Safe,
+    /// It has to be [tried](Readers::try_out).
+    Unknown,
+    /// Nobody can be there.
+    Impossible,
+}
+
+impl Readers {
+    pub(super) fn new(
+        config: Arc<RabbitMqConfig>,
+        reactor: &Arc<Reactor>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            config,
+            reactor: Arc::downgrade(reactor),
+            shared,
+            known: Mutex::default(),
+            trials: Semaphore::new(TRIALS),
+        }
+    }
+
+    /// What is known of the address of a direct reply.
+    pub(super) fn way(&self, address: &Address) -> Way {
+        match Process::read(&address.key) {
+            None => Way::Impossible,
+            Some(process) if self.known().has(&process) => Way::Safe,
+            Some(_) => Way::Unknown,
+        }
+    }
+
+    /// Runs this where everything that speaks AMQP runs; false if that has ended.
+    pub(super) fn spawn(&self, trial: impl Future<Output = ()> + Send + 'static) -> bool {
+        let reactor = self.reactor.upgrade();
+        reactor.is_some_and(|reactor| {
+            reactor.spawn("try an address for replies", trial);
+            true
+        })
+    }
+
+    /// Finds out whether it is safe to publish to an address.
+    ///
+    /// # Errors
+    /// [`NotFound`](tidings_core::ErrorKind::NotFound) if nobody waits there, [`Unavailable`](tidings_core::ErrorKind::Unavailable) if the broker
+    /// cannot be asked.
+    pub(super) async fn try_out(&self, address: &Address, patience: Duration) -> Result<()> {
+        let trial = timeout(patience, self.in_turn(address));
+        trial.await.unwrap_or_else(|_| {
+            let trouble = "too many addresses for replies have to be tried first";
+            Err(never_sent(address, trouble))
+        })
+    }
+
+    async fn in_turn(&self, address: &Address) -> Result<()> {
+        let process = Process::read(&address.key).ok_or_else(|| no_such_reader(address))?;
+        let _turn = self.trials.acquire().await.map_err(|_| error::closed())?;
+        // Another one may have found the way meanwhile.
+        let crashes = self.shared.crashes();
+        if self.known().has(&process) {
+            return Ok(());
+        }
+        let probe = Probe::new(Arc::clone(&self.config));
+        let asked = timeout(PATIENCE, ask(&probe, address)).await;
+        probe.close().await;
+        asked.unwrap_or_else(|_| {
+            let trouble = "the broker does not say in time whether anybody waits there";
+            Err(never_sent(address, trouble))
+        })?;
+        self.known().learn(&process, crashes);
+        Ok(())
+    }
+
+    /// What is known since the last crash.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let crashes = self.shared.crashes();
+        if known.crashes != crashes {
+            known.nodes.clear();
+            known.crashes = crashes;
+        }
+        known
+    }
+}
+
+impl Known {
+    fn has(&self, process: &Process) -> bool {
+        let mut nodes = self.nodes.iter();
+        nodes.any(|node| process.size <= node.size && *node.name == *process.node())
+    }
+
+    fn learn(&mut self, process: &Process, crashes: u64) {
+        // No process has such numbers. If this one has, that says nothing of others.
+        if process.size == Size::Unheard || crashes != self.crashes {
+            return;
+        }
+        self.nodes.retain(|node| *node.name != *process.node());
+        if self.nodes.len() >= MOST {
+            self.nodes.remove(0);
+        }
+        self.nodes.push(Node {
+            name: process.node().into(),
+            size: process.size,
+        });
+    }
+}
+
+/// Asks whether somebody waits there. The broker knows these addresses as queues.
+async fn ask(probe: &Probe, address: &Address) -> Result<()> {
+    let channel = probe.channel().await?;
+    let options = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    let name = ShortString::from(&*address.key);
+    let asked = channel.queue_declare(name, options, FieldTable::default());
+    match asked.await {
+        Ok(_exists) => Ok(()),
+        // Not there, or the connection is gone because of this address.
+        Err(failed) if error::code(&failed).is_some() => Err(no_such_reader(address)),
+        Err(failed) => Err(error::of_connection(&failed)),
+    }
+}
+
+impl fmt::Debug for Readers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readers")
+            .field("known", &self.known)
+            .finish_non_exhaustive()
+    }
+}
