@@ -10,6 +10,7 @@ mod read;
 mod scalar;
 mod secret;
 mod section;
+mod tabs;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -115,11 +116,11 @@ impl File {
     fn parse(path: &str, text: &str, surroundings: Surroundings<'_>) -> Result<Self> {
         // Some editors begin a file with a mark that is no part of it.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let (root, twice) = node::read(text).map_err(|broken| {
+        let document = node::read(text).map_err(|broken| {
             let context = format!("{path}:{}: this is not YAML: {}", broken.at, broken.why);
             Error::new(ErrorKind::Misuse, context)
         })?;
-        let (read, complaints) = read::all(&root, &twice, surroundings);
+        let (read, complaints) = read::all(&document, surroundings);
         Ok(Self {
             path: path.to_owned(),
             read,

@@ -8,6 +8,8 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
+use super::tabs::{self, Text};
+
 /// How deep a file may be nested. What we read is five levels deep.
 const DEEPEST: usize = 64;
 
@@ -18,6 +20,16 @@ pub struct Position {
     pub line: usize,
     /// The column, in characters.
     pub column: usize,
+}
+
+/// A whole document, and what is odd about how it is written.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) root: Arc<Node>,
+    /// The keys that are there twice.
+    pub(super) twice: Vec<Twice>,
+    /// Tabs that Python does not take, the first of each line.
+    pub(super) tabs: Vec<Position>,
 }
 
 /// Something in a file, and where it begins.
@@ -95,21 +107,27 @@ impl Broken {
     }
 }
 
-/// Reads one document; the keys that are there twice come with it.
-pub(super) fn read(text: &str) -> Result<(Arc<Node>, Vec<Twice>), Broken> {
+/// Reads one document.
+pub(super) fn read(text: &str) -> Result<Document, Broken> {
     let mut tree = Tree {
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
         twice: Vec::new(),
+        texts: Vec::new(),
     };
-    let node = tree.document()?;
-    Ok((node, tree.twice))
+    let root = tree.document()?;
+    Ok(Document {
+        root,
+        twice: tree.twice,
+        tabs: tabs::refused(text, &tree.texts),
+    })
 }
 
 struct Tree<'t> {
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,
     anchors: HashMap<usize, Arc<Node>>,
     twice: Vec<Twice>,
+    texts: Vec<Text>,
 }
 
 impl<'t> Tree<'t> {
@@ -148,6 +166,7 @@ impl<'t> Tree<'t> {
             Event::Alias(anchor) => return self.aliased(anchor, at),
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = is_plain(style, tag.as_deref(), at)?;
+                self.texts.extend(Text::of(style, span));
                 let text = text.into_owned();
                 (anchor, Kind::Scalar(Scalar { text, plain }))
             }
@@ -304,8 +323,8 @@ mod tests {
     }
 
     fn check(text: &str, expected: &str) {
-        let (node, _) = read(text).unwrap_or_else(|broken| panic!("{text}: {broken:?}"));
-        assert_eq!(show(&node), expected, "{text}");
+        let document = read(text).unwrap_or_else(|broken| panic!("{text}: {broken:?}"));
+        assert_eq!(show(&document.root), expected, "{text}");
     }
 
     fn check_broken(text: &str, at: (usize, usize), mentions: &str) {
@@ -338,8 +357,8 @@ mod tests {
 
     #[test]
     fn a_key_that_is_there_twice_is_told_and_the_last_counts() {
-        let (node, twice) = read("a: 1\nb: 2\na: 3\n").unwrap();
-        assert_eq!(show(&node), "{a=3 b=2}");
+        let Document { root, twice, .. } = read("a: 1\nb: 2\na: 3\n").unwrap();
+        assert_eq!(show(&root), "{a=3 b=2}");
         let [
             Twice {
                 name,

@@ -7,7 +7,7 @@ use tidings_rpc::Keys;
 use super::{
     Broker, LogServer, VirtualHost,
     complaint::{Complaint, Level},
-    node::{Kind, Node, Position, Twice},
+    node::{Document, Kind, Node, Position, Twice},
     secret::{Secret, Surroundings},
     section::{self, Reading, Section, Unknown},
 };
@@ -35,11 +35,7 @@ pub(super) struct Read {
 }
 
 /// Reads everything, and collects what is wrong instead of stopping at it.
-pub(super) fn all(
-    root: &Node,
-    twice: &[Twice],
-    surroundings: Surroundings<'_>,
-) -> (Read, Vec<Complaint>) {
+pub(super) fn all(document: &Document, surroundings: Surroundings<'_>) -> (Read, Vec<Complaint>) {
     let mut reading = Reading {
         surroundings,
         complaints: Vec::new(),
@@ -49,7 +45,7 @@ pub(super) fn all(
         name,
         first,
         second,
-    } in twice
+    } in &document.twice
     {
         let what = format!(
             "is there twice, first on line {}: the last one counts",
@@ -57,12 +53,27 @@ pub(super) fn all(
         );
         reading.complain(Level::Warning, *second, name, what);
     }
+    tabs(&document.tabs, &mut reading);
     let example = "server: {host: localhost, …}";
-    let read = Section::of(root, "", example, &mut reading)
+    let read = Section::of(&document.root, "", example, &mut reading)
         .map(|file| whole(&file, &mut reading))
         .unwrap_or_default();
     reading.complaints.sort_by_key(|complaint| complaint.at);
     (read, reading.complaints)
+}
+
+/// One complaint for all of them: whoever mends one mends the others.
+fn tabs(tabs: &[Position], reading: &mut Reading<'_>) {
+    let Some(first) = tabs.first() else { return };
+    let others = match tabs.len() - 1 {
+        0 => String::new(),
+        1 => ", and on one more line".to_owned(),
+        more => format!(", and on {more} more lines"),
+    };
+    let what = format!(
+        "a tab stands here{others}: Python's consumer cannot read such a file; write spaces, or put the text in quotes"
+    );
+    reading.complain(Level::Warning, *first, "", what);
 }
 
 fn whole(file: &Section<'_>, reading: &mut Reading<'_>) -> Read {

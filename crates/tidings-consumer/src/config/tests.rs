@@ -245,6 +245,20 @@ fn no_yaml_says_where() {
 }
 
 #[test]
+fn a_file_that_python_cannot_read_for_its_tabs_says_where_the_first_is() {
+    let what = "Python's consumer cannot read such a file; write spaces, or put the text in quotes";
+    let text = format!("{SERVER}{HOST}mock: \tno\n");
+    check_odd(&text, &[&format!("c.yml:3:7: a tab stands here: {what}")]);
+    let text = format!("{text}\t# comment\n\n\t\n");
+    check_odd(
+        &text,
+        &[&format!(
+            "c.yml:3:7: a tab stands here, and on 2 more lines: {what}"
+        )],
+    );
+}
+
+#[test]
 fn secrets_are_not_in_complaints_or_shown() {
     let secret = "hunter2";
     for text in [
