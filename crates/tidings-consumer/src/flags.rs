@@ -54,6 +54,10 @@ pub struct Flags {
     #[arg(long, value_name = "URL")]
     pub transport: Option<String>,
 
+    /// Answer health checks over HTTP here, for example `127.0.0.1:8080`: /live and /ready
+    #[arg(long, value_name = "ADDRESS")]
+    pub health: Option<String>,
+
     /// How many seconds requests under way may take after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value = GRACE)]
     pub grace: u64,

@@ -45,7 +45,8 @@ impl Plan {
         match self.shortcoming() {
             None => Ok(()),
             Some(shortcoming) => {
-                let context = format!("{shortcoming}; {}", self.linked());
+                let missing: Vec<_> = self.missing.iter().map(String::as_str).collect();
+                let context = format!("{shortcoming}; {}", self.hint(&missing));
                 Err(Error::new(ErrorKind::NoRoute, context))
             }
         }
@@ -63,13 +64,26 @@ impl Plan {
         })
     }
 
-    /// What is linked, for whoever looks for a handler that is not.
-    pub(crate) fn linked(&self) -> String {
-        match &self.linked[..] {
-            [] => "no handler is linked into this program: name a crate with handlers in it, `use that_crate as _;`"
-                .to_owned(),
-            linked => format!("linked into this program are handlers for {}", list(linked)),
+    /// What may be meant by exchanges that nobody handles, and what there is if that does not explain them all.
+    pub(crate) fn hint(&self, missing: &[&str]) -> String {
+        let meant: Vec<_> = missing
+            .iter()
+            .filter_map(|exchange| self.meant(exchange))
+            .collect();
+        if meant.is_empty() {
+            return linked(&self.linked);
         }
+        let question = format!("did you mean {}?", list(&meant));
+        if meant.len() == missing.len() {
+            return question;
+        }
+        format!("{question} {}", linked(&self.linked))
+    }
+
+    /// The handler that is meant by an exchange which nobody handles. One that is in the file under its own name is not.
+    fn meant(&self, exchange: &str) -> Option<&'static str> {
+        let is_used = |name: &str| self.host.exchanges.iter().any(|used| used == name);
+        meant(exchange, self.linked.iter().filter(|name| !is_used(name)))
     }
 
     /// How requests of this virtual host look, with its keys and with what its contracts keep secret.
@@ -120,13 +134,70 @@ impl fmt::Display for Plan {
             writeln!(f, "  {exchange}: {function} ({})", handler.at)?;
         }
         for exchange in &self.missing {
-            writeln!(f, "  {exchange}: NO HANDLER")?;
+            match self.meant(exchange) {
+                None => writeln!(f, "  {exchange}: NO HANDLER")?,
+                Some(meant) => writeln!(f, "  {exchange}: NO HANDLER (did you mean `{meant}`?)")?,
+            }
         }
         Ok(())
     }
 }
 
+/// What handlers there are, for whoever looks for one that there is not.
+pub(crate) fn linked(exchanges: &[&str]) -> String {
+    match exchanges {
+        [] => "no handler is linked into this program: name a crate with handlers in it, `use that_crate as _;`"
+            .to_owned(),
+        linked => format!("linked into this program are handlers for {}", list(linked)),
+    }
+}
+
+/// The exchange that this one is a slip of: two letters off at most, and fewer in a short name. Names of actions are
+/// alike, so what is only similar is somebody else's.
+pub(crate) fn meant<'l>(
+    exchange: &str,
+    linked: impl IntoIterator<Item = &'l &'static str>,
+) -> Option<&'static str> {
+    let slips = |linked: &str| strsim::osa_distance(&exchange.to_lowercase(), linked);
+    let near = linked.into_iter().map(|name| (slips(name), *name));
+    let (slips, name) = near.min()?;
+    (slips <= 2 && slips * 4 <= name.chars().count()).then_some(name)
+}
+
 fn list(names: &[impl fmt::Display]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(exchange: &str, expected: Option<&str>) {
+        let linked = ["create_site", "delete_site", "wait", "Wipe"];
+        assert_eq!(meant(exchange, &linked), expected, "{exchange}");
+    }
+
+    #[test]
+    fn a_slip_of_a_name_is_told_from_another_name() {
+        check("craete_site", Some("create_site"));
+        check("create-site", Some("create_site"));
+        check("create_sites", Some("create_site"));
+        check("Create_Site", Some("create_site"));
+        check("wiat", Some("wait"));
+        check("update_site", None);
+        check("create_user", None);
+        check("wa", None);
+        check("", None);
+        assert_eq!(meant("wait", &[]), None);
+    }
+
+    #[test]
+    fn what_is_linked_is_told_or_that_nothing_is() {
+        assert_eq!(
+            linked(&["a", "b"]),
+            "linked into this program are handlers for `a`, `b`"
+        );
+        assert!(linked(&[]).contains("use that_crate as _;"));
+    }
 }

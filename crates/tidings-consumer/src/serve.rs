@@ -11,7 +11,7 @@ use tidings_core::{
 };
 use tidings_layers::{CatchPanic, Idempotency, IdempotencyLayer};
 use tidings_router::{RouteService, Router};
-use tidings_server::{Running, Server};
+use tidings_server::{Probes, Running, Server};
 use tower::util::option_layer;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -48,6 +48,7 @@ pub(crate) struct Common<'a, L> {
     pub(crate) replies: &'a Arc<dyn ReplyStore>,
     pub(crate) layer: &'a L,
     pub(crate) journal: Option<&'a Journal>,
+    pub(crate) probes: Option<&'a Probes>,
     /// The user of the broker, as far as the file names one.
     pub(crate) username: &'a str,
     pub(crate) mock: bool,
@@ -73,6 +74,9 @@ where
             let name = &*plan.host.name;
             let line = format!("waiting for the broker of virtual host `{name}`: {error}");
             notify::status(&line);
+            if let Some(probes) = self.probes {
+                probes.starting(&*line);
+            }
             warn!(error = error.chain(), virtual_host = name, again_in = ?wait, "the broker cannot be reached; waiting for it");
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LONGEST);

@@ -1,10 +1,10 @@
 //! A program at work, as whoever runs it in the same process sees it.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::future::{join, join_all};
 use tidings_core::{Deadline, error::Result};
-use tidings_server::{Drained, Health, Running};
+use tidings_server::{Drained, Health, Probes, Running};
 use tracing::warn;
 
 use crate::journal::Journal;
@@ -14,13 +14,29 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Virtual hosts that are served. Dropping it ends their handlers at once; the requests come again.
 pub struct Served {
-    hosts: Vec<(String, Running)>,
+    hosts: Arc<Hosts>,
     journal: Option<Journal>,
+    probes: Option<Probes>,
 }
 
+type Hosts = Vec<(String, Running)>;
+
 impl Served {
-    pub(crate) fn new(hosts: Vec<(String, Running)>, journal: Option<Journal>) -> Self {
-        Self { hosts, journal }
+    pub(crate) fn new(hosts: Hosts, journal: Option<Journal>, probes: Option<Probes>) -> Self {
+        let hosts = Arc::new(hosts);
+        if let Some(probes) = &probes {
+            let asked = Arc::downgrade(&hosts);
+            probes.report(move || {
+                asked
+                    .upgrade()
+                    .map_or_else(Health::ended, |hosts| health(&hosts))
+            });
+        }
+        Self {
+            hosts,
+            journal,
+            probes,
+        }
     }
 
     /// The virtual hosts, in the order of the file.
@@ -38,26 +54,13 @@ impl Served {
     /// Whether it lives and is ready, and why not: all virtual hosts together.
     #[must_use]
     pub fn health(&self) -> Health {
-        let mut all = Health {
-            live: true,
-            ready: true,
-            reasons: Vec::new(),
-            subscriptions: Vec::new(),
-        };
-        for (name, running) in &self.hosts {
-            let health = running.health();
-            all.live &= health.live;
-            all.ready &= health.ready;
-            let reasons = health.reasons.into_iter();
-            // The reasons of a program with one virtual host are about that one.
-            all.reasons
-                .extend(reasons.map(|reason| match self.hosts.len() {
-                    1 => reason,
-                    _ => format!("virtual host `{name}`: {reason}"),
-                }));
-            all.subscriptions.extend(health.subscriptions);
-        }
-        all
+        health(&self.hosts)
+    }
+
+    /// Where health checks are answered, if they are.
+    #[must_use]
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.probes.as_ref().map(Probes::address)
     }
 
     /// Stops receiving, lets requests under way finish for as long as `grace`, with their answers and acks, and ends
@@ -109,6 +112,28 @@ impl Served {
             warn!(?counts, "the log server has not got every record");
         }
     }
+}
+
+fn health(hosts: &Hosts) -> Health {
+    let mut all = Health {
+        live: true,
+        ready: true,
+        reasons: Vec::new(),
+        subscriptions: Vec::new(),
+    };
+    for (name, running) in hosts {
+        let health = running.health();
+        all.live &= health.live;
+        all.ready &= health.ready;
+        let reasons = health.reasons.into_iter();
+        // The reasons of a program with one virtual host are about that one.
+        all.reasons.extend(reasons.map(|reason| match hosts.len() {
+            1 => reason,
+            _ => format!("virtual host `{name}`: {reason}"),
+        }));
+        all.subscriptions.extend(health.subscriptions);
+    }
+    all
 }
 
 impl fmt::Debug for Served {

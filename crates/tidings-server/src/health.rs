@@ -58,6 +58,26 @@ impl fmt::Display for SubscriptionState {
 }
 
 impl Health {
+    /// It lives and does nothing yet, for this reason.
+    #[must_use]
+    pub fn starting(reason: impl Into<String>) -> Self {
+        Self {
+            live: true,
+            ready: false,
+            reasons: vec![reason.into()],
+            subscriptions: Vec::new(),
+        }
+    }
+
+    /// It does nothing any more.
+    #[must_use]
+    pub fn ended() -> Self {
+        Self {
+            live: false,
+            ..Self::starting("the service has ended")
+        }
+    }
+
     /// Judges a server by its subscriptions and by what its transport says of itself.
     pub(crate) fn of(
         mut subscriptions: Vec<SubscriptionHealth>,

@@ -13,6 +13,8 @@ mod intake;
 mod order;
 mod outage;
 mod policy;
+#[cfg(feature = "probes")]
+mod probes;
 mod redrive;
 mod refusal;
 mod room;
@@ -23,6 +25,9 @@ mod stack;
 mod usher;
 mod worker;
 
+#[cfg(feature = "probes")]
+#[doc(inline)]
+pub use crate::probes::Probes;
 #[doc(inline)]
 pub use crate::{
     builder::ServerBuilder,

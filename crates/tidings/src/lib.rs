@@ -58,6 +58,7 @@
 //! | `embedded` | yes | the broker in the process: `embedded:` in memory, `embedded:PATH` durable in one file |
 //! | `rabbitmq` | no | the module `rabbitmq`: `amqp:` and `amqps:` |
 //! | `rpc` | no | the module `rpc`: calls, one exchange for each action; a client, and the program that serves |
+//! | `probes` | with `rpc` | [`server::Probes`]: health checks over HTTP |
 //! | `postgres`, `sqlite` | no | the module `stores`: locks that several processes share, and replies that are remembered |
 //! | `testing` | no | the module `testing`: the real service in a test, in virtual time |
 

@@ -13,13 +13,15 @@
 //! that seems to wait for its answer forever.
 //!
 //! **When the log server is away.** Records wait until the queue is full; newer ones are then dropped and counted. A
-//! record that the server does not answer for is tried a few times, one that it refuses is not tried again.
+//! record that the server does not answer for is tried a few times, one that it refuses is not tried again. The log has
+//! one line when the server goes away, and one when it is back, with how many records were dropped meanwhile.
 //!
 //! **Cancellation.** A handling that is dropped after its deadline is recorded as not done in time. One that is dropped
 //! before (the service is stopping) will come again and is not.
 
 mod config;
 mod layer;
+mod outage;
 mod post;
 mod queue;
 mod record;
@@ -39,7 +41,7 @@ pub use self::{
     source::Source,
     tally::Counts,
 };
-use self::{post::Post, queue::Queue, shipper::Shipper};
+use self::{outage::Outage, post::Post, queue::Queue, shipper::Shipper};
 
 /// The way to one log server: a bounded queue, and tasks that empty it. Cloning it gives another handle.
 #[derive(Clone, Debug)]
@@ -58,10 +60,11 @@ impl Journal {
         let post = Post::new(config)?;
         let (queue, lanes) = Queue::new(config);
         let queue = Arc::new(queue);
-        let tasks = Tasks::new();
+        let (tasks, outage) = (Tasks::new(), Arc::new(Outage::default()));
         for lane in lanes {
             let tally = Arc::clone(queue.tally());
-            let shipper = Shipper::new(lane, post.clone(), tally, config, tasks.clone());
+            let outage = Arc::clone(&outage);
+            let shipper = Shipper::new(lane, post.clone(), tally, config, tasks.clone(), outage);
             tasks.spawn("journal", shipper.run());
         }
         Ok(Self { queue, tasks })

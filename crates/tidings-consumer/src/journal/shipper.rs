@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::{
     config::JournalConfig,
+    outage::{Ended, Found, Outage},
     post::{Post, Verdict},
     record::{Place, Record},
     tally::{Loss, Tally},
@@ -22,8 +23,6 @@ use super::{
 const ATTEMPTS: u32 = 5;
 /// How long to wait after the first failure.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
-/// How often a refusal is worth a line in the log.
-const QUIET: Duration = Duration::from_secs(60);
 
 /// See [the module](self).
 pub(super) struct Shipper {
@@ -32,9 +31,8 @@ pub(super) struct Shipper {
     tally: Arc<Tally>,
     longest_wait: Duration,
     tasks: Tasks,
-    /// Since when the log server does not take records.
-    down_since: Option<Instant>,
-    last_refusal: Option<Instant>,
+    outage: Arc<Outage>,
+    found: Found,
 }
 
 impl Shipper {
@@ -44,6 +42,7 @@ impl Shipper {
         tally: Arc<Tally>,
         config: &JournalConfig,
         tasks: Tasks,
+        outage: Arc<Outage>,
     ) -> Self {
         Self {
             lane,
@@ -51,8 +50,8 @@ impl Shipper {
             tally,
             longest_wait: config.longest_wait,
             tasks,
-            down_since: None,
-            last_refusal: None,
+            outage,
+            found: Found::default(),
         }
     }
 
@@ -91,6 +90,7 @@ impl Shipper {
         let mut wait = FIRST_WAIT.min(self.longest_wait);
         let mut attempts = 0;
         loop {
+            let began = Instant::now();
             let reason = match self.post.send(place, body.clone()).await {
                 Verdict::Taken => {
                     self.tally.shipped();
@@ -110,7 +110,7 @@ impl Shipper {
                 // Every other record would fare alike: this one may wait with them.
                 Verdict::Away(reason) => reason,
             };
-            self.is_down(&reason);
+            self.is_down(&reason, began);
             if attempts >= ATTEMPTS || self.tasks.is_stopping() {
                 self.tally.dropped(Loss::Unanswered);
                 return;
@@ -123,9 +123,9 @@ impl Shipper {
         }
     }
 
-    fn is_down(&mut self, reason: &str) {
-        if self.down_since.is_none() {
-            self.down_since = Some(Instant::now());
+    fn is_down(&mut self, reason: &str, began: Instant) {
+        let dropped = self.tally.counts().dropped;
+        if self.outage.failed(&mut self.found, began, dropped) {
             warn!(
                 log_server = %self.post,
                 reason,
@@ -135,17 +135,16 @@ impl Shipper {
     }
 
     fn is_up(&mut self) {
-        if let Some(since) = self.down_since.take() {
-            let after = since.elapsed();
-            info!(log_server = %self.post, ?after, "the log server takes records again");
+        let dropped = self.tally.counts().dropped;
+        if let Some(Ended { after, dropped }) = self.outage.answered(&mut self.found, dropped) {
+            info!(log_server = %self.post, ?after, dropped, "the log server takes records again");
         }
     }
 
-    fn refused(&mut self, place: Place, status: http::StatusCode) {
-        if self.last_refusal.is_some_and(|last| last.elapsed() < QUIET) {
+    fn refused(&self, place: Place, status: http::StatusCode) {
+        if !self.outage.refused() {
             return;
         }
-        self.last_refusal = Some(Instant::now());
         let advice = match status.as_u16() {
             401 | 403 => "check the log server's `api_token`",
             404 | 405 => "check the log server's `base_url`",

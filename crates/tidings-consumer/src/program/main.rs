@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::{Program, Transports, plans};
 use crate::{
     flags::{Flags, Unusable},
-    logging, notify,
+    logging, notify, plan,
     serve::Handled,
     served::Served,
 };
@@ -182,10 +182,11 @@ fn print_schema(exchange: &str) -> Result<ExitCode> {
     let linked = Registered::all()?;
     let registration = linked.get(exchange).ok_or_else(|| {
         let known: Vec<_> = linked.exchanges().collect();
-        let context = format!(
-            "no handler of exchange `{exchange}` is linked into this program; there are handlers of {}",
-            known.join(", ")
-        );
+        let hint = match plan::meant(exchange, &known) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => plan::linked(&known),
+        };
+        let context = format!("there is no handler for exchange `{exchange}`; {hint}");
         Error::new(ErrorKind::NotFound, context)
     })?;
     let schema = (registration.request.request_schema)();

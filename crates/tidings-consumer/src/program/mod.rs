@@ -13,6 +13,7 @@ use tidings_core::{
     transport::{BoxFuture, Registry},
 };
 use tidings_router::{States, registry::Registered};
+use tidings_server::Probes;
 use tower_layer::{Identity, Layer, Stack};
 use tower_service::Service;
 use tracing::{error, warn};
@@ -35,6 +36,9 @@ pub trait Transports {
 /// Adds a value to a new set of states.
 pub(crate) type Make = Box<dyn Fn(States) -> States + Send + Sync>;
 
+/// Renders the metrics of the process.
+type Render = Box<dyn Fn() -> String + Send + Sync>;
+
 type Making = Box<dyn FnOnce() -> BoxFuture<'static, Result<Make>> + Send>;
 
 /// Serves the handlers that are linked into it, as a file says.
@@ -45,6 +49,7 @@ pub struct Program<T, L = Identity> {
     transport: Option<String>,
     locks: Option<Arc<dyn LockStore>>,
     replies: Arc<dyn ReplyStore>,
+    metrics: Option<Render>,
     layer: L,
     transports: PhantomData<fn() -> T>,
 }
@@ -58,6 +63,7 @@ impl<T: Transports> Program<T> {
             transport: None,
             locks: None,
             replies: Arc::new(MemoryReplies::new()),
+            metrics: None,
             layer: Identity::new(),
             transports: PhantomData,
         }
@@ -122,6 +128,14 @@ impl<T, L> Program<T, L> {
         self
     }
 
+    /// Answers `/metrics` where health checks are answered (`--health`) with what this renders: the handle of the recorder
+    /// that `main` has installed, for example that of `metrics-exporter-prometheus`, knows how.
+    #[must_use]
+    pub fn metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.metrics = Some(Box::new(render));
+        self
+    }
+
     /// Adds a tower layer around every handler, inside all guarantees and outside the memory of answers. The layer added
     /// last is the outermost.
     #[must_use]
@@ -131,6 +145,7 @@ impl<T, L> Program<T, L> {
             transport: self.transport,
             locks: self.locks,
             replies: self.replies,
+            metrics: self.metrics,
             layer: Stack::new(self.layer, layer),
             transports: PhantomData,
         }
@@ -148,8 +163,9 @@ where
     ///
     /// # Errors
     /// What is wrong with the file; [`ErrorKind::NoRoute`] if an exchange has no handler and that is not allowed;
-    /// [`ErrorKind::Misuse`] if two handlers are linked for one exchange, or one asks for state that is not there; what
-    /// the transport says, unless it is worth waiting for.
+    /// [`ErrorKind::Misuse`] if two handlers are linked for one exchange, or one asks for state that is not there;
+    /// [`ErrorKind::Conflict`] if the port for health checks is in use; what the transport says, unless it is worth
+    /// waiting for.
     ///
     /// # Cancel safety
     /// Dropping the future stops what has been started.
@@ -157,6 +173,13 @@ where
         let (config, plans) = plans(flags)?;
         let transport = flags.transport.as_ref().or(self.transport.as_ref());
         check_transport(transport, &plans)?;
+        let probes = match &flags.health {
+            Some(address) => Some(Probes::listen(address).await?),
+            None => None,
+        };
+        if let (Some(probes), Some(render)) = (&probes, self.metrics) {
+            probes.metrics(render);
+        }
         let transports = T::transports();
         let mut states = Vec::with_capacity(self.states.len());
         for make in self.states {
@@ -174,6 +197,7 @@ where
             replies: &self.replies,
             layer: &self.layer,
             journal: journal.as_ref(),
+            probes: probes.as_ref(),
             username: &config.server.username,
             mock: config.mock,
             waits: !flags.no_wait,
@@ -187,7 +211,8 @@ where
             let running = common.serve(plan, &url).await?;
             Ok::<_, Error>((plan.host.name.clone(), running))
         });
-        Ok(Served::new(try_join_all(hosts).await?, journal))
+        let hosts = try_join_all(hosts).await?;
+        Ok(Served::new(hosts, journal, probes))
     }
 }
 
@@ -215,7 +240,7 @@ pub(crate) fn plans(flags: &Flags) -> Result<(Config, Vec<Plan>)> {
             error!(
                 exchange,
                 virtual_host = &*plan.host.name,
-                linked = plan.linked(),
+                hint = plan.hint(&[exchange]),
                 "no handler for a configured exchange: its callers are told so"
             );
         }

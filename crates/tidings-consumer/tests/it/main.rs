@@ -7,5 +7,7 @@
 )]
 
 mod journal;
+mod log;
 mod log_server;
+mod probing;
 mod program;

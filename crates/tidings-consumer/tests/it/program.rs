@@ -18,13 +18,15 @@ use tidings_router::State;
 use tidings_rpc::{Keys, Rpc};
 use tokio::sync::Semaphore;
 
+use crate::log::Log;
+
 const KEY: &str = "ZycOtLSOfBSztarunksiEdAjYklBvQ82Jgq0_7Vd7jg=";
 
 /// How long anything may take before a test fails.
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
-struct Memory;
+pub(crate) struct Memory;
 
 impl Transports for Memory {
     fn transports() -> Registry {
@@ -64,9 +66,9 @@ async fn greet(State(greeting): State<String>, request: Greet) -> Response<Greet
 
 /// Opened by a test, so that it knows when a request is being handled.
 #[derive(Clone)]
-struct Gate {
-    entered: Arc<Semaphore>,
-    open: Arc<Semaphore>,
+pub(crate) struct Gate {
+    pub(crate) entered: Arc<Semaphore>,
+    pub(crate) open: Arc<Semaphore>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema, Request)]
@@ -81,10 +83,10 @@ async fn wait(State(gate): State<Gate>, _: Wait) -> Response<()> {
 }
 
 /// A configuration file for one test.
-struct File(PathBuf);
+pub(crate) struct File(PathBuf);
 
 impl File {
-    fn new(hosts: &str) -> Self {
+    pub(crate) fn new(hosts: &str) -> Self {
         Self::with(&format!(
             "server: {{host: localhost, port: 1, username: u, password: p, ssl: false}}\nvirtual_hosts: {hosts}\n"
         ))
@@ -97,7 +99,7 @@ impl File {
         Self(path)
     }
 
-    fn flags(&self, more: &[&str]) -> Flags {
+    pub(crate) fn flags(&self, more: &[&str]) -> Flags {
         let path = self.0.to_str().unwrap();
         let line = [
             "program",
@@ -115,14 +117,14 @@ impl Drop for File {
     }
 }
 
-fn gate() -> Gate {
+pub(crate) fn gate() -> Gate {
     Gate {
         entered: Arc::new(Semaphore::new(0)),
         open: Arc::new(Semaphore::new(0)),
     }
 }
 
-fn program() -> Program<Memory> {
+pub(crate) fn program() -> Program<Memory> {
     Program::new().state("Hello".to_owned()).state(gate())
 }
 
@@ -134,7 +136,7 @@ async fn serve(hosts: &str) -> Served {
         .unwrap()
 }
 
-fn caller(served: &Served) -> Caller {
+pub(crate) fn caller(served: &Served) -> Caller {
     let transport = served.virtual_host("v").unwrap().transport();
     Caller::new(Arc::new(Rpc::new("q").unwrap()), Arc::clone(transport)).with_timeout(SOON)
 }
@@ -201,6 +203,35 @@ async fn what_is_told_to_be_strict_refuses_to_serve_a_part() {
         error.to_string(),
         "virtual host `v`: no handler for exchange `gone`; linked into this program are handlers for `greet`, `wait`"
     );
+}
+
+#[tokio::test]
+async fn a_slip_in_the_name_of_an_exchange_is_told_with_what_was_meant() {
+    let log = Log::start();
+    let served =
+        serve("{v: {queue: q, exchanges: {wait: {type: direct}, graet: {type: direct}}}}").await;
+    assert!(!served.health().ready);
+    let lines = log.lines_with("no handler for a configured exchange");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let hint = "did you mean `greet`?";
+    assert!(
+        lines[0].contains(hint) && !lines[0].contains("linked into"),
+        "{lines:?}"
+    );
+    let file = File::new("{v: {queue: q, exchanges: {graet: {type: direct}, g: {type: direct}}}}");
+    let flags = file.flags(&["--virtual-host-name=v", "--strict"]);
+    let error = program().start(&flags).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "virtual host `v`: no handler for exchange `graet`, `g`; did you mean `greet`? linked into this program are \
+         handlers for `greet`, `wait`"
+    );
+    // Who is served under its own name is not meant.
+    let file =
+        File::new("{v: {queue: q, exchanges: {greet: {type: direct}, graet: {type: direct}}}}");
+    let flags = file.flags(&["--virtual-host-name=v", "--strict"]);
+    let error = program().start(&flags).await.unwrap_err();
+    assert!(!error.to_string().contains("did you mean"), "{error}");
 }
 
 #[tokio::test]
