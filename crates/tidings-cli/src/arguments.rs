@@ -1,5 +1,7 @@
 //! The command line as a whole; the arguments of each command are in its own file.
 
+use std::{borrow::Cow, ffi::OsString};
+
 use clap::{Parser, Subcommand};
 
 use crate::{
@@ -66,6 +68,22 @@ pub(crate) enum Command {
     Completions(completions::Options),
 }
 
+/// The words of a command line that are no options and no values of options which every command has: first of all the
+/// command. For what must be known of a line that cannot be understood, or not yet.
+pub(crate) fn commands(line: &[OsString]) -> impl Iterator<Item = Cow<'_, str>> {
+    let mut rest = line.iter().skip(1).map(|word| word.to_string_lossy());
+    std::iter::from_fn(move || {
+        loop {
+            let word = rest.next()?;
+            match &*word {
+                "--url" | "-u" | "--output" => drop(rest.next()),
+                option if option.starts_with('-') => {}
+                _ => return Some(word),
+            }
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -75,5 +93,20 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_command_is_found_among_options() {
+        let check = |line: &str, expected: &[&str]| {
+            let line: Vec<_> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(commands(&line).collect::<Vec<_>>(), expected, "{line:?}");
+        };
+        check("tidings", &[]);
+        check("tidings rpc status", &["rpc", "status"]);
+        check(
+            "tidings -u rpc --output json --bad rpc -x status --unit a",
+            &["rpc", "status", "a"],
+        );
+        check("tidings --url=embedded:x queues", &["queues"]);
     }
 }

@@ -4,6 +4,8 @@ use std::{error::Error as StdError, fmt, io, process::ExitCode};
 
 use tidings::{Error, ErrorKind};
 
+use crate::output;
+
 /// How it ended. The codes are listed in the help text and in the guide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -155,6 +157,29 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
         eprintln!("error: {}", line.join(" "));
     }
     exit
+}
+
+/// Says what is wrong with the command line, or prints the help that it asks for, and returns how the program ends. What
+/// is wrong with the line of a check is no news of what it checks, and a monitor reads standard output.
+pub(crate) fn unusable(error: &clap::Error, is_check: bool) -> Exit {
+    let unknown = Check::Unknown;
+    let is_wrong = error.use_stderr();
+    if is_wrong && is_check {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        let what = line.strip_prefix("error: ").unwrap_or(line);
+        drop(output::write(&format!(
+            "{}: wrong usage: {what}\n",
+            unknown.word()
+        )));
+    }
+    // A closed terminal is no reason to fail in another way.
+    drop(error.print());
+    match (is_wrong, is_check) {
+        (false, _) => Exit::Ok,
+        (true, false) => Exit::Usage,
+        (true, true) => Exit::Check(unknown),
+    }
 }
 
 fn is_closed_pipe(cause: &(dyn StdError + 'static)) -> bool {

@@ -30,12 +30,17 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     arguments::Arguments,
     commands::Session,
-    exit::Exit,
+    exit::{Check, Exit},
     output::{Output, is_terminal_error},
 };
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse_from(commands::requeue::long_options(std::env::args_os()));
+    let line = commands::requeue::long_options(std::env::args_os());
+    let is_check = arguments::commands(&line).take(2).eq(["rpc", "status"]);
+    let arguments = match Arguments::try_parse_from(line) {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::unusable(&error, is_check).into(),
+    };
     // What goes wrong inside of the AMQP client and of the transport reaches us as an error, which says what to do.
     let usual =
         "warn,lapin=off,tidings_rabbitmq::publishing=error,tidings_rabbitmq::consuming=error";
@@ -48,7 +53,10 @@ fn main() -> ExitCode {
         .init();
     match run(arguments) {
         Ok(exit) => exit.into(),
-        Err(error) => exit::report(&error).into(),
+        Err(error) => match exit::report(&error) {
+            exit if is_check && exit != Exit::Ok => Exit::Check(Check::Unknown).into(),
+            exit => exit.into(),
+        },
     }
 }
 

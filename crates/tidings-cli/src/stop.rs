@@ -1,10 +1,8 @@
 //! SIGINT and SIGTERM: the first asks a command to end and give everything back, the second does not wait.
 
-use anyhow::{Context, Result, bail};
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-};
+use anyhow::{Result, bail};
+use tidings::server::Signals;
+use tokio::sync::watch;
 
 /// Whether the command was asked to end. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -33,22 +31,16 @@ pub(crate) async fn on_signals<T, F>(command: impl FnOnce(Stop) -> F) -> Result<
 where
     F: Future<Output = Result<T>>,
 {
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut signals = Signals::listen()?;
     let (ask, asked) = watch::channel(false);
     let mut command = Box::pin(command(Stop(asked)));
     loop {
         tokio::select! {
             done = &mut command => return done, // Cancel-safe: polled again by the next round.
-            _ = terminate.recv() => {} // Cancel-safe: promised by `Signal::recv`.
-            _ = interrupt.recv() => {} // Cancel-safe: promised by `Signal::recv`.
+            _ = signals.next() => {} // Cancel-safe: promised by `Signals::next`.
         }
         if ask.send_replace(true) {
             bail!("ended by a second signal: what was not settled comes again");
         }
     }
-}
-
-fn listen(kind: SignalKind) -> Result<Signal> {
-    signal(kind).context("cannot listen for signals")
 }

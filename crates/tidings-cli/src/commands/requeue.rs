@@ -16,7 +16,7 @@ use tidings::{
 };
 
 use super::Session;
-use crate::{connect, exit::Exit, message, progress::Progress, span, status};
+use crate::{arguments, connect, exit::Exit, message, progress::Progress, span, status};
 
 /// How many messages are under way at a time if none has to wait.
 const WINDOW: u16 = 64;
@@ -92,7 +92,7 @@ pub(crate) struct Options {
 /// The command line with the short options of existing scripts spelled out, if this command is meant.
 pub(crate) fn long_options(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut words: Vec<_> = words.into_iter().collect();
-    if !is_meant(&words) {
+    if arguments::commands(&words).next().as_deref() != Some("requeue") {
         return words;
     }
     for word in &mut words {
@@ -111,19 +111,6 @@ pub(crate) fn long_options(words: impl IntoIterator<Item = OsString>) -> Vec<OsS
         }
     }
     words
-}
-
-/// Whether the first word that is no option is `requeue`.
-fn is_meant(words: &[OsString]) -> bool {
-    let mut rest = words.iter().skip(1).map(|word| word.to_string_lossy());
-    while let Some(word) = rest.next() {
-        match &*word {
-            "--url" | "-u" | "--output" => drop(rest.next()),
-            option if option.starts_with('-') => {}
-            command => return command == "requeue",
-        }
-    }
-    false
 }
 
 /// Requeues.

@@ -91,3 +91,22 @@ async fn without_systemd_it_is_unknown_and_says_so() {
         .ended(3)
         .says("cannot run `systemctl`");
 }
+
+#[tokio::test]
+async fn wrong_usage_is_unknown_and_no_alarm() {
+    for arguments in [
+        &["--untis", "x"][..],
+        &["--unit"],
+        &["--output", "xml"],
+        &["surplus"],
+    ] {
+        let ran = status(&[RUNNING], arguments).await;
+        let ran = ran.ended(3).says("UNKNOWN: wrong usage: ");
+        assert!(ran.err.contains("error: "), "{ran:#?}");
+        assert_eq!(ran.out.lines().count(), 1, "{ran:#?}");
+    }
+    let bed = Bed::embedded();
+    bed.run(&["rpc", "--untis", "status"]).await.ended(3);
+    bed.run(&["rpc", "state"]).await.ended(2);
+    bed.run(&["rpc", "status", "--help"]).await.ok();
+}

@@ -23,7 +23,7 @@ Exit codes of this command, as monitoring plugins have them:
   0  OK: every consumer runs
   1  WARNING: one is starting or stopping, or was started again by itself in the last ten minutes
   2  CRITICAL: one has failed, waits for a restart, or has ended although it is enabled
-  3  UNKNOWN: there is none, or systemd does not answer
+  3  UNKNOWN: there is none, systemd does not answer, or wrong usage
 
 Examples:
   tidings rpc status
