@@ -6,10 +6,11 @@
 //! ended, its tags mean nothing any more, and this says so.
 
 use std::{
+    collections::HashSet,
     fmt,
     future::Future,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -28,8 +29,15 @@ use crate::{
     connection::Generation,
     consuming::book::{Book, Frame, Return},
     envelope, error,
-    publishing::{impossible, is_direct_reply},
+    publishing::{Publishing, impossible, is_direct_reply},
 };
+
+/// An answer of more bytes may be more than the broker takes, which ends the channel: the default of RabbitMQ 4 is 16 times
+/// as much.
+const LARGE: usize = 1 << 20;
+
+/// The most exchanges that are remembered.
+const MOST: usize = 1_024;
 
 /// One for all deliveries of a channel.
 pub(crate) struct ChannelSettle {
@@ -49,7 +57,14 @@ pub(crate) struct ChannelSettle {
     /// Streams keep their messages whatever happens to a delivery: there is no giving back.
     is_stream: bool,
     has_warned: AtomicBool,
+    /// Publishes answers of which nobody knows yet whether they harm the channel.
+    publishing: Publishing,
+    good: Arc<Good>,
 }
+
+/// Exchanges that have taken an answer: they are there, and we may publish to them.
+#[derive(Debug, Default)]
+struct Good(Mutex<HashSet<Arc<str>>>);
 
 impl ChannelSettle {
     pub(crate) fn new(
@@ -57,6 +72,7 @@ impl ChannelSettle {
         generation: Generation,
         prefetch: u16,
         is_stream: bool,
+        publishing: Publishing,
     ) -> Self {
         Self {
             channel,
@@ -69,6 +85,8 @@ impl ChannelSettle {
             news: Notify::new(),
             is_stream,
             has_warned: AtomicBool::new(false),
+            publishing,
+            good: Arc::default(),
         }
     }
 
@@ -187,6 +205,18 @@ impl ChannelSettle {
         };
     }
 
+    /// Publishes on the other connection, with a confirm. Once an exchange has taken an answer that way, the next may go
+    /// directly.
+    fn confirmed(&self, answer: Call) -> Completion {
+        let (good, exchange) = (Arc::clone(&self.good), Arc::clone(&answer.address.exchange));
+        let taken = self.publishing.publish(answer.patiently());
+        Completion::future(async move {
+            taken.await?;
+            good.add(exchange);
+            Ok(())
+        })
+    }
+
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -200,14 +230,18 @@ impl Settle for ChannelSettle {
     /// On the channel of the delivery. What comes later on a channel takes effect later, so an ack that is recorded once
     /// these frames are written cannot outlive them. It has to wait for that: lapin writes acks before publishes.
     ///
-    /// An exchange that does not exist ends the channel, and with it the acks of other deliveries: whoever answers a
-    /// delivery for the second time must take another way. Direct replies always do: an address that leads to no node makes
-    /// the broker end the whole connection, and no delivery is to suffer for what a caller says.
+    /// An exchange that does not exist, or to which we may not publish, ends the channel, and with it the acks of other
+    /// deliveries: so the first answer to each is confirmed, and whoever answers a delivery for the second time must take
+    /// another way. Direct replies always do: their addresses are what callers say, and none of them is to harm a delivery.
     fn answer(&self, _: u64, answer: Call) -> Result<Completion, Box<Call>> {
         let is_over = self.over.load(Ordering::Relaxed) || !self.channel.status().connected();
         let is_elsewhere = is_direct_reply(&answer.address) || impossible(&answer).is_some();
-        if is_over || is_elsewhere || self.generation.blocked().is_some() {
+        let is_large = answer.envelope.payload.len() > LARGE;
+        if is_over || is_elsewhere || is_large || self.generation.is_alarmed() {
             return Err(Box::new(answer));
+        }
+        if !self.good.has(&answer.address.exchange) {
+            return Ok(self.confirmed(answer));
         }
         let Ok(properties) = envelope::properties(&answer.envelope) else {
             return Err(Box::new(answer));
@@ -233,6 +267,23 @@ impl Settle for ChannelSettle {
     fn abandon(&self, tag: u64) {
         // If the channel has ended, the broker has the delivery back already.
         let _given_back = self.record(&Settlement::Nack { delay: None }, tag).is_ok();
+    }
+}
+
+impl Good {
+    fn has(&self, exchange: &str) -> bool {
+        self.exchanges().contains(exchange)
+    }
+
+    fn add(&self, exchange: Arc<str>) {
+        let mut exchanges = self.exchanges();
+        if exchanges.len() < MOST {
+            exchanges.insert(exchange);
+        }
+    }
+
+    fn exchanges(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -85,9 +85,15 @@ impl RabbitMq {
             &reactor,
         )
         .await?;
+        let publishing = Publishing::start(outbound.clone(), &config, &reactor);
         Ok(Self {
-            publishing: Publishing::start(outbound.clone(), &config, &reactor),
-            consuming: Consuming::new(inbound.clone(), Arc::clone(&record), Arc::clone(&reactor)),
+            consuming: Consuming::new(
+                inbound.clone(),
+                publishing.clone(),
+                Arc::clone(&record),
+                Arc::clone(&reactor),
+            ),
+            publishing,
             reply_queues: ReplyQueues::new(inbound.clone(), Arc::clone(&reactor)),
             declaring: Declaring::new(
                 inbound.clone(),

@@ -23,6 +23,7 @@ use crate::{
     consuming::{pump::AT_ONCE, source::Source},
     error::{self, Act},
     notation::{short, to_table},
+    publishing::Publishing,
 };
 
 /// How long the broker may take until it has a consumer. The process of one queue may hang while all others answer.
@@ -57,18 +58,26 @@ impl Attachment {
     /// [`NotFound`](ErrorKind::NotFound) if there is no such queue, [`Denied`](ErrorKind::Denied) if it belongs to another
     /// connection or consumer, [`Unavailable`](ErrorKind::Unavailable) if the broker does not answer or cannot reach the
     /// queue, else what it says.
-    pub(crate) async fn open(generation: Generation, to: &Subscription) -> Result<Self> {
+    pub(crate) async fn open(
+        generation: Generation,
+        to: &Subscription,
+        publishing: &Publishing,
+    ) -> Result<Self> {
         let ended = generation.clone();
         tokio::select! {
             // Cancel-safe: a channel that nobody gets is closed.
-            opened = timeout(PATIENCE, Self::consume(generation, to)) => {
+            opened = timeout(PATIENCE, Self::consume(generation, to, publishing)) => {
                 opened.unwrap_or_else(|_| Err(silent(&to.queue)))
             }
             () = ended.over() => Err(lost(&ended)),
         }
     }
 
-    async fn consume(generation: Generation, to: &Subscription) -> Result<Self> {
+    async fn consume(
+        generation: Generation,
+        to: &Subscription,
+        publishing: &Publishing,
+    ) -> Result<Self> {
         let queue = short(&to.queue, "the queue name")?;
         let arguments = to_table(&to.arguments)?;
         let channel = generation.channel().await?;
@@ -88,9 +97,13 @@ impl Attachment {
             .await
             .map_err(refused)?;
         let is_stream = to.arguments.get(STREAM_OFFSET).is_some();
-        let settle =
-            ChannelSettle::new(channel.clone(), generation.clone(), to.prefetch, is_stream);
-        let settle = Arc::new(settle);
+        let settle = Arc::new(ChannelSettle::new(
+            channel.clone(),
+            generation.clone(),
+            to.prefetch,
+            is_stream,
+            publishing.clone(),
+        ));
         Ok(Self {
             generation,
             channel,

@@ -20,6 +20,7 @@ use crate::{
         handover::Handover,
     },
     declaring::{Record, Restoration},
+    publishing::Publishing,
 };
 
 /// How long an ack waits for others to leave with.
@@ -40,6 +41,7 @@ pub(crate) struct Keeper {
     pub(crate) number: u64,
     pub(crate) subscription: Subscription,
     pub(crate) connection: Supervised,
+    pub(crate) publishing: Publishing,
     pub(crate) record: Arc<Record>,
     pub(crate) board: Arc<Board>,
     pub(crate) handover: Arc<Handover>,
@@ -154,7 +156,9 @@ impl Keeper {
             } else {
                 backoff.next();
             }
-            let failed = match Attachment::open(generation.clone(), &self.subscription).await {
+            let opening =
+                Attachment::open(generation.clone(), &self.subscription, &self.publishing);
+            let failed = match opening.await {
                 Ok(attachment) => {
                     self.board.clear(self.number);
                     let queue = &*self.subscription.queue;

@@ -35,6 +35,7 @@ use crate::{
     connection::{Reactor, Supervised},
     declaring::Record,
     error,
+    publishing::Publishing,
     subscriber::RabbitSubscriber,
 };
 
@@ -50,6 +51,8 @@ pub(crate) struct Consuming {
 
 struct Shared {
     connection: Supervised,
+    /// What deliveries are answered through.
+    publishing: Publishing,
     record: Arc<Record>,
     board: Arc<Board>,
     closing: CancellationToken,
@@ -60,9 +63,15 @@ struct Shared {
 
 impl Consuming {
     /// Over this connection; queues that vanish are declared again from the record.
-    pub(crate) fn new(connection: Supervised, record: Arc<Record>, reactor: Arc<Reactor>) -> Self {
+    pub(crate) fn new(
+        connection: Supervised,
+        publishing: Publishing,
+        record: Arc<Record>,
+        reactor: Arc<Reactor>,
+    ) -> Self {
         let shared = Shared {
             connection,
+            publishing,
             record,
             board: Arc::default(),
             closing: CancellationToken::new(),
@@ -129,7 +138,7 @@ impl Shared {
             let generation = timeout_at(until, self.connection.up())
                 .await
                 .map_err(|_| not_connected(&self.connection))??;
-            let opening = Attachment::open(generation.clone(), to);
+            let opening = Attachment::open(generation.clone(), to, &self.publishing);
             // What takes longer here has a limit of its own, unless the connection came up late.
             let opened = timeout_at(until, opening)
                 .await
@@ -156,6 +165,7 @@ impl Shared {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             subscription: to,
             connection: self.connection.clone(),
+            publishing: self.publishing.clone(),
             record: Arc::clone(&self.record),
             board: Arc::clone(&self.board),
             handover,

@@ -34,7 +34,7 @@ use self::{
     engine::Engine,
     job::{Handed, Shared},
     line::Source,
-    readers::{Readers, Way},
+    readers::{Found, Readers, Way},
 };
 use crate::{
     config::RabbitMqConfig,
@@ -186,7 +186,10 @@ impl Publishing {
 
     fn hand_over(&self, call: Call) -> Result<oneshot::Receiver<Result<()>>> {
         let (handed, answered) = self.enter(call)?;
-        self.pass(handed).map_err(|_handed| self.lost())?;
+        if self.pass(handed).is_err() {
+            self.shared.leave();
+            return Err(self.lost());
+        }
         Ok(answered)
     }
 
@@ -205,17 +208,18 @@ impl Publishing {
         let (this, tried, patience) = (self.clone(), Arc::clone(readers), self.patience);
         let trial = async move {
             let address = &handed.message.address;
-            let failed = match tried.try_out(address, patience).await {
-                Ok(()) => this.pass(handed).err().map(|handed| (handed, this.lost())),
-                Err(error) => {
-                    this.shared.leave();
-                    Some((handed, error))
-                }
+            let found = tried.try_out(address, patience).await;
+            let (handed, result) = match found {
+                Ok(Found::Somebody) => match this.pass(handed) {
+                    Ok(()) => return,
+                    Err(handed) => (handed, Err(this.lost())),
+                },
+                Ok(Found::Nobody) => (handed, Ok(())),
+                Err(error) => (handed, Err(error)),
             };
-            if let Some((handed, error)) = failed {
-                // Nobody has to wait for it.
-                let _heard = handed.answer.send(Err(error)).is_ok();
-            }
+            this.shared.leave();
+            // Nobody has to wait for it.
+            let _heard = handed.answer.send(result).is_ok();
         };
         if readers.spawn(trial) {
             return Ok(answered);
@@ -247,17 +251,12 @@ impl Publishing {
         Ok((handed, answered))
     }
 
-    /// Passes on to the task what was counted; gives it back, and counts it no longer, if the task has ended.
+    /// Passes on to the task what was counted; gives it back if the task has ended.
     fn pass(&self, handed: Handed) -> Result<(), Handed> {
-        let given_back = if self.shared.has_ended() {
-            Some(handed)
-        } else {
-            self.handed.send(handed).err().map(|failed| failed.0)
-        };
-        given_back.map_or(Ok(()), |handed| {
-            self.shared.leave();
-            Err(handed)
-        })
+        if self.shared.has_ended() {
+            return Err(handed);
+        }
+        self.handed.send(handed).map_err(|failed| failed.0)
     }
 
     /// Why nothing is published any more.

@@ -42,7 +42,7 @@ pub(crate) async fn declare(channel: &Channel, queue: &str) {
 }
 
 /// Publishes the numbers from 0 on, confirmed.
-async fn fill(channel: &Channel, queue: &str, count: u32) {
+pub(crate) async fn fill(channel: &Channel, queue: &str, count: u32) {
     channel
         .confirm_select(ConfirmSelectOptions::default())
         .await
@@ -68,7 +68,7 @@ async fn look(channel: &Channel, queue: &str) -> (u32, u32) {
 }
 
 /// Looks until the queue is as expected.
-async fn wait_for(channel: &Channel, queue: &str, expected: (u32, u32)) {
+pub(crate) async fn wait_for(channel: &Channel, queue: &str, expected: (u32, u32)) {
     let mut looks = interval(Duration::from_millis(20));
     let looking = async {
         while look(channel, queue).await != expected {

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod answers;
 mod bed;
 mod closing;
 mod conformance;

@@ -66,6 +66,15 @@ struct Node {
     size: Size,
 }
 
+/// What became of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It is safe to publish to it.
+    Somebody,
+    /// Whoever waited there is gone. RabbitMQ drops what is for them, and so may we.
+    Nobody,
+}
+
 /// What is known of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
@@ -113,9 +122,9 @@ impl Readers {
     /// Finds out whether it is safe to publish to an address.
     ///
     /// # Errors
-    /// [`NotFound`](tidings_core::ErrorKind::NotFound) if nobody waits there, [`Unavailable`](tidings_core::ErrorKind::Unavailable) if the broker
-    /// cannot be asked.
-    pub(super) async fn try_out(&self, address: &Address, patience: Duration) -> Result<()> {
+    /// [`NotFound`](tidings_core::ErrorKind::NotFound) if the broker does not survive it,
+    /// [`Unavailable`](tidings_core::ErrorKind::Unavailable) if it cannot be asked.
+    pub(super) async fn try_out(&self, address: &Address, patience: Duration) -> Result<Found> {
         let trial = timeout(patience, self.in_turn(address));
         trial.await.unwrap_or_else(|_| {
             let trouble = "too many addresses for replies have to be tried first";
@@ -123,23 +132,25 @@ impl Readers {
         })
     }
 
-    async fn in_turn(&self, address: &Address) -> Result<()> {
+    async fn in_turn(&self, address: &Address) -> Result<Found> {
         let process = Process::read(&address.key).ok_or_else(|| no_such_reader(address))?;
         let _turn = self.trials.acquire().await.map_err(|_| error::closed())?;
         // Another one may have found the way meanwhile.
         let crashes = self.shared.crashes();
         if self.known().has(&process) {
-            return Ok(());
+            return Ok(Found::Somebody);
         }
         let probe = Probe::new(Arc::clone(&self.config));
         let asked = timeout(PATIENCE, ask(&probe, address)).await;
         probe.close().await;
-        asked.unwrap_or_else(|_| {
+        let found = asked.unwrap_or_else(|_| {
             let trouble = "the broker does not say in time whether anybody waits there";
             Err(never_sent(address, trouble))
         })?;
-        self.known().learn(&process, crashes);
-        Ok(())
+        if found == Found::Somebody {
+            self.known().learn(&process, crashes);
+        }
+        Ok(found)
     }
 
     /// What is known since the last crash.
@@ -177,7 +188,7 @@ impl Known {
 }
 
 /// Asks whether somebody waits there. The broker knows these addresses as queues.
-async fn ask(probe: &Probe, address: &Address) -> Result<()> {
+async fn ask(probe: &Probe, address: &Address) -> Result<Found> {
     let channel = probe.channel().await?;
     let options = QueueDeclareOptions {
         passive: true,
@@ -186,10 +197,13 @@ async fn ask(probe: &Probe, address: &Address) -> Result<()> {
     let name = ShortString::from(&*address.key);
     let asked = channel.queue_declare(name, options, FieldTable::default());
     match asked.await {
-        Ok(_exists) => Ok(()),
-        // Not there, or the connection is gone because of this address.
-        Err(failed) if error::code(&failed).is_some() => Err(no_such_reader(address)),
-        Err(failed) => Err(error::of_connection(&failed)),
+        Ok(_exists) => Ok(Found::Somebody),
+        Err(failed) => match error::code(&failed) {
+            Some(error::NOT_FOUND) => Ok(Found::Nobody),
+            // The connection is gone because of this address.
+            Some(_) => Err(no_such_reader(address)),
+            None => Err(error::of_connection(&failed)),
+        },
     }
 }
 
