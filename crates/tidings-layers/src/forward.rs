@@ -118,7 +118,7 @@ fn begin(recovery: &Recovery, role: &Role, original: &Call, error: Error) -> Res
     match recovery.plan(original, &error) {
         Plan::Forward { call, fate } if role.carries_out(&fate) => Ok(Forward {
             to: call.address.clone(),
-            confirm: recovery.publisher().publish(*call),
+            confirm: recovery.publisher().publish(call.patiently()),
             fate,
             error: Some(error),
         }),

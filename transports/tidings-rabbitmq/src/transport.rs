@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::{
     SCHEME,
     config::RabbitMqConfig,
-    connection::{Generation, Reactor, Restore, Role, Supervised},
+    connection::{Alarm, Generation, Reactor, Restore, Role, Supervised},
     consuming::{
         Consuming,
         inbox::{direct, queue::ReplyQueues},
@@ -70,11 +70,12 @@ impl RabbitMq {
     pub async fn open(config: RabbitMqConfig) -> Result<Self> {
         let config = Arc::new(config);
         let reactor = Arc::new(Reactor::start("tidings-rabbitmq")?);
-        let record = Arc::new(Record::default());
+        let (record, alarm) = (Arc::new(Record::default()), Alarm::default());
         let inbound = Supervised::open(
             Arc::clone(&config),
             Role::Inbound,
             restore_topology(&record),
+            &alarm,
             &reactor,
         )
         .await?;
@@ -82,6 +83,7 @@ impl RabbitMq {
             Arc::clone(&config),
             Role::Outbound,
             after(&inbound),
+            &alarm,
             &reactor,
         )
         .await?;
@@ -226,6 +228,10 @@ impl Transport for RabbitMq {
                 self.publishing.drain(deadline),
                 self.consuming.close(deadline)
             );
+            let drained = match self.outbound.impairment() {
+                Some(why) => drained.map_err(|error| error.within(why)),
+                None => drained,
+            };
             self.inbound.close();
             self.outbound.close();
             // Each says goodbye to the broker, which takes a moment, or two seconds if the broker does not answer.

@@ -46,6 +46,13 @@ pub(crate) fn remove(container: &str) -> Result<()> {
     docker(&["rm", "--force", "--volumes", container]).map(drop)
 }
 
+/// Runs a program inside a container.
+pub(crate) fn exec(container: &str, words: &[&str]) -> Result<()> {
+    let mut arguments = vec!["exec", container];
+    arguments.extend(words);
+    docker(&arguments).map(drop)
+}
+
 /// The process of a container, if it runs.
 pub(crate) fn pid(container: &str) -> Option<u32> {
     let answer = docker(&["inspect", "--format", "{{.State.Pid}}", container]).ok()?;

@@ -12,12 +12,12 @@ use serde::Serialize;
 
 use crate::{
     brokers::{
-        Broker,
+        Broker, Site, docker,
         identity::Identity,
         obtain,
         rabbitmq::{self, RABBITMQ},
-        record::Record,
-        root::RABBITMQ_4,
+        record::{Held, Record},
+        root::{self, RABBITMQ_4},
         start::{Means, Starter},
     },
     environment,
@@ -48,6 +48,10 @@ pub(crate) enum Action {
     Kill { name: Name },
     /// Start a node again that was stopped or killed
     Resume { name: Name },
+    /// Make a node short of memory, so that it blocks those who publish
+    Alarm { name: Name },
+    /// Give a node its memory back
+    Calm { name: Name },
     /// End a node, and remove it with its data
     Remove { name: Name },
 }
@@ -139,6 +143,8 @@ pub(crate) fn run(runner: &Runner, folder: &Path, action: &Action) -> Result<()>
         Action::Resume { name } => resume(starter, broker_of, name)?,
         Action::Stop { name } => find(folder, name).and_then(|it| it.stop().map(|()| it))?,
         Action::Kill { name } => find(folder, name).and_then(|it| it.kill().map(|()| it))?,
+        Action::Alarm { name } => limit_memory(folder, name, true)?,
+        Action::Calm { name } => limit_memory(folder, name, false)?,
         Action::Remove { name } => {
             let record = find(folder, name)?;
             record.remove(folder, &name.record())?;
@@ -176,6 +182,38 @@ fn resume(
     let broker =
         broker_of(&record).with_context(|| format!("there is no broker `{}`", record.broker))?;
     starter.resume(broker, &name.record(), record)
+}
+
+/// Says to a node how much memory it may have. What it does when it has too much is RabbitMQ's own business.
+fn limit_memory(folder: &Path, name: &Name, is_short: bool) -> Result<Record> {
+    let record = find(folder, name)?;
+    let words = rabbitmq::memory_limit(is_short);
+    if let Held::Container(container) = &record.held {
+        docker::exec(container, &[&["rabbitmqctl"], &words[..]].concat())?;
+        return Ok(record);
+    }
+    let broker =
+        broker_of(&record).with_context(|| format!("there is no broker `{}`", record.broker))?;
+    let site = Site {
+        program: (broker.program)(folder)
+            .with_context(|| format!("{} has no program", broker.package))?,
+        data: record.data.clone(),
+        ports: record.ports.clone(),
+    };
+    let mut command = match broker.name == RABBITMQ_4.name {
+        true => root::control(&site)?,
+        false => rabbitmq::control(&site)?,
+    };
+    let output = command
+        .args(words)
+        .output()
+        .context("cannot run rabbitmqctl")?;
+    ensure!(
+        output.status.success(),
+        "rabbitmqctl failed: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(record)
 }
 
 fn broker_of(record: &Record) -> Option<&'static Broker> {

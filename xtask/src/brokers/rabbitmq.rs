@@ -71,6 +71,24 @@ pub(crate) fn server_in(root: &Path) -> Option<PathBuf> {
         .find(|script| script.is_file())
 }
 
+/// What RabbitMQ's own tool is told so that a node is short of memory, or is not any more.
+pub(crate) fn memory_limit(is_short: bool) -> [&'static str; 2] {
+    let share = if is_short { "0.000001" } else { "0.4" };
+    ["set_vm_memory_high_watermark", share]
+}
+
+/// RabbitMQ's own tool for the node that runs here.
+pub(crate) fn control(site: &Site) -> Result<Command> {
+    let mut command = Command::new(tool(&site.program));
+    command.envs(prepare(site, &site.data)?);
+    Ok(command)
+}
+
+/// It lies beside the server.
+pub(crate) fn tool(server: &Path) -> PathBuf {
+    server.with_file_name("rabbitmqctl")
+}
+
 /// Writes the configuration of a node that has everything in one folder, and returns the variables that make
 /// the program use it. `inside` is that folder as the node sees it.
 pub(crate) fn prepare(site: &Site, inside: &Path) -> Result<Vec<(&'static str, String)>> {

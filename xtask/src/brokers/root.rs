@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     brokers::{Broker, Site, rabbitmq},
@@ -170,20 +170,33 @@ fn inside(root: &Path) -> Command {
 }
 
 fn launch(site: &Site) -> Result<Command> {
-    let Some(root) = site.data.ancestors().nth(2) else {
-        bail!("{} is not inside a Debian folder", site.data.display());
-    };
-    let within = |path: &Path| -> Result<PathBuf> {
-        let path = path
-            .strip_prefix(root)
-            .with_context(|| format!("{} is not inside the Debian folder", path.display()))?;
-        Ok(Path::new("/").join(path))
-    };
+    let (root, program) = (root_of(site)?, within(site, &site.program)?);
     let mut command = inside(root);
-    command.args(["sh", "-c", rabbitmq::SCRIPT]);
-    command.arg(within(&site.program)?);
-    command.envs(rabbitmq::prepare(site, &within(&site.data)?)?);
+    command.args(["sh", "-c", rabbitmq::SCRIPT]).arg(program);
+    command.envs(rabbitmq::prepare(site, &within(site, &site.data)?)?);
     Ok(command)
+}
+
+/// RabbitMQ's own tool for the node that runs here.
+pub(crate) fn control(site: &Site) -> Result<Command> {
+    let (root, program) = (root_of(site)?, within(site, &site.program)?);
+    let mut command = inside(root);
+    command.arg(rabbitmq::tool(&program));
+    command.envs(rabbitmq::prepare(site, &within(site, &site.data)?)?);
+    Ok(command)
+}
+
+fn root_of(site: &Site) -> Result<&Path> {
+    let root = site.data.ancestors().nth(2);
+    root.with_context(|| format!("{} is not inside a Debian folder", site.data.display()))
+}
+
+/// A path as it is seen inside.
+fn within(site: &Site, path: &Path) -> Result<PathBuf> {
+    let path = path
+        .strip_prefix(root_of(site)?)
+        .with_context(|| format!("{} is not inside the Debian folder", path.display()))?;
+    Ok(Path::new("/").join(path))
 }
 
 #[cfg(test)]

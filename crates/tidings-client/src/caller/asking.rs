@@ -123,7 +123,8 @@ impl Asking {
                 if let Some((line, route)) = &progress.way {
                     line.forget(route);
                 }
-                Err(failure::no_answer(&address, self.timeout))
+                let impairments = self.switchboard.transport.impairments();
+                Err(failure::no_answer(&address, self.timeout, &impairments))
             }
             Err(_) => {
                 let trouble = progress.trouble.take();
@@ -190,7 +191,9 @@ impl Asking {
         fields.correlation_id = Some(waiting.correlation_id());
         fields.reply_to = Some(Arc::clone(&line.reply_to));
         fields.expiration = self.expiration();
-        let published = line.publisher.publish(call.clone());
+        let mut request = call.clone();
+        request.deadline = self.deadline;
+        let published = line.publisher.publish(request);
         progress.sent = true;
         let error = match answer(waiting, published).await {
             Ok(Some(Answer::Reply(answer))) => return Sent::Answered(answer),

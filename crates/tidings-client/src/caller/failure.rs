@@ -1,8 +1,8 @@
 //! What a caller is told when no answer comes, or one that is not the reply.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
-use tidings_core::{Address, Error, ErrorKind, Fault, FaultCode, Outcome};
+use tidings_core::{Address, Error, ErrorKind, Fault, FaultCode, Outcome, transport::Impairment};
 
 /// The answer is a failure and not the reply that the contract promises.
 pub(super) fn answered(name: &str, fault: Fault) -> Error {
@@ -15,12 +15,16 @@ pub(super) fn answered(name: &str, fault: Fault) -> Error {
     Error::new(kind, context).with_source(fault)
 }
 
-/// The request was sent and nobody has answered.
-pub(super) fn no_answer(address: &Address, timeout: Duration) -> Error {
-    let context = format!(
+/// The request was sent and nobody has answered. What impairs the transport may be the reason.
+pub(super) fn no_answer(address: &Address, timeout: Duration, impairments: &[Impairment]) -> Error {
+    let mut context = format!(
         "no answer from queue `{}` to `{}` within {timeout:?}: it may still be handled; see whether its consumer runs, or wait longer",
         address.key, address.exchange
     );
+    for impairment in impairments {
+        // Writing into a text cannot fail.
+        let _written = write!(context, "; {impairment}").is_ok();
+    }
     Error::new(ErrorKind::Timeout, context)
 }
 

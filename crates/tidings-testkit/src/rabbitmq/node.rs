@@ -71,6 +71,23 @@ impl Node {
         self.command("resume").await;
     }
 
+    /// Makes it short of memory: from now on it blocks every connection that publishes. Some seconds pass, and then some
+    /// moments until a connection has been told.
+    ///
+    /// # Panics
+    /// If that cannot be done.
+    pub async fn raise_alarm(&self) {
+        self.command("alarm").await;
+    }
+
+    /// Gives it its memory back.
+    ///
+    /// # Panics
+    /// If that cannot be done.
+    pub async fn clear_alarm(&self) {
+        self.command("calm").await;
+    }
+
     #[expect(clippy::expect_used, reason = "this is how a test fails")]
     async fn command(&self, action: &str) -> Line {
         let output = Command::new(&self.program)

@@ -29,17 +29,24 @@ const HESITATION: Duration = Duration::from_secs(1);
 /// A stream to the broker, encrypted or not.
 pub(crate) type Stream = AsyncTcpStream<Compat<TcpStream>>;
 
+/// A connection, and another handle on its socket: lapin writes nothing while the broker blocks the connection, so
+/// it cannot end one that is blocked.
+pub(super) struct Dialled {
+    pub(super) connection: Connection,
+    pub(super) socket: Option<net::TcpStream>,
+}
+
 /// Connects once.
 ///
 /// # Errors
 /// [`Unavailable`](ErrorKind::Unavailable) if nobody answers, [`Denied`](ErrorKind::Denied) if the
 /// broker refuses; each names the broker, the cause and the next step.
-pub(super) async fn dial(config: &RabbitMqConfig, role: impl Display) -> Result<Connection> {
+pub(super) async fn dial(config: &RabbitMqConfig, role: impl Display) -> Result<Dialled> {
     let attempt = timeout(config.connection_timeout, attempt(config, role)).await;
     attempt.unwrap_or_else(|_| Err(error::no_answer(config)))
 }
 
-async fn attempt(config: &RabbitMqConfig, role: impl Display) -> Result<Connection> {
+async fn attempt(config: &RabbitMqConfig, role: impl Display) -> Result<Dialled> {
     let at = format!("RabbitMQ at `{}`", config.at());
     let tls = config.tls.as_ref();
     let connector = tls.map(tls::connector).transpose()?;
@@ -71,10 +78,10 @@ async fn attempt(config: &RabbitMqConfig, role: impl Display) -> Result<Connecti
         },
     };
     match made {
-        Ok(connection) => {
-            handshaking.succeeded();
-            Ok(connection)
-        }
+        Ok(connection) => Ok(Dialled {
+            connection,
+            socket: handshaking.succeeded(),
+        }),
         Err(failed) => Err(explain(&failed, config).await),
     }
 }
@@ -142,8 +149,8 @@ impl Handshaking {
     }
 
     /// The socket belongs to a connection now.
-    fn succeeded(mut self) {
-        self.0 = None;
+    fn succeeded(mut self) -> Option<net::TcpStream> {
+        self.0.take()
     }
 }
 

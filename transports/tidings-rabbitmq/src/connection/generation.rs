@@ -2,17 +2,20 @@
 
 use std::{
     fmt,
+    net::{Shutdown, TcpStream},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use lapin::{Channel, Connection, ErrorKind};
 use tidings_core::Result;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use super::dial::Dialled;
 use crate::error;
 
 /// One life of a connection. Cloning it gives another handle.
@@ -22,23 +25,38 @@ pub(crate) struct Generation(Arc<Inner>);
 struct Inner {
     number: u64,
     connection: Connection,
+    socket: Option<TcpStream>,
     over: CancellationToken,
     why: Mutex<Option<String>>,
     /// Whether numbers of channels are lost to it.
     spent: AtomicBool,
-    /// Why the broker refuses to read from us, while it does.
-    blocked: watch::Sender<Option<String>>,
+    /// Why the broker refuses to read from us, while it does, and since when.
+    blocked: watch::Sender<Option<Blocked>>,
+    alarm: Alarm,
+}
+
+/// What the connections of a transport tell one another: how many of them the broker blocks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Alarm(Arc<AtomicUsize>);
+
+/// A broker that is short of memory or disk and does not read from this connection.
+#[derive(Clone, Debug)]
+struct Blocked {
+    why: String,
+    since: Instant,
 }
 
 impl Generation {
-    pub(super) fn new(number: u64, connection: Connection) -> Self {
+    pub(super) fn new(number: u64, dialled: Dialled, alarm: Alarm) -> Self {
         Self(Arc::new(Inner {
             number,
-            connection,
+            connection: dialled.connection,
+            socket: dialled.socket,
             over: CancellationToken::new(),
             why: Mutex::new(None),
             spent: AtomicBool::new(false),
             blocked: watch::Sender::new(None),
+            alarm,
         }))
     }
 
@@ -116,7 +134,20 @@ impl Generation {
 
     /// Why the broker has stopped reading from this connection, while it has.
     pub(crate) fn blocked(&self) -> Option<String> {
-        self.0.blocked.borrow().clone()
+        let blocked = self.0.blocked.borrow();
+        blocked.as_ref().map(|blocked| blocked.why.clone())
+    }
+
+    /// For how long it has.
+    pub(crate) fn blocked_for(&self) -> Option<Duration> {
+        let blocked = self.0.blocked.borrow();
+        blocked.as_ref().map(|blocked| blocked.since.elapsed())
+    }
+
+    /// Whether the broker blocks this connection, or another of the transport. One that it does not block is blocked as soon
+    /// as something is published on it (measured with 3.10): acks are still read until then.
+    pub(crate) fn is_alarmed(&self) -> bool {
+        self.0.alarm.0.load(Ordering::Relaxed) > 0
     }
 
     /// Resolves once the broker reads from this connection; at once if it does.
@@ -133,8 +164,34 @@ impl Generation {
         &self.0.connection
     }
 
-    pub(super) fn block(&self, why: Option<String>) {
-        self.0.blocked.send_replace(why);
+    /// Ends its socket, whatever has become of the goodbye: what was delivered on it goes back to its queues.
+    pub(super) fn cut(&self) {
+        if let Some(socket) = &self.0.socket {
+            // One that is not connected any more needs no end.
+            let _ended = socket.shutdown(Shutdown::Both).is_ok();
+        }
+    }
+
+    /// Notes that the broker does not read, and why, or that it does. Returns whether that is news.
+    pub(super) fn block(&self, why: Option<String>) -> bool {
+        let since = Instant::now();
+        let blocked = why.map(|why| Blocked { why, since });
+        let Inner {
+            blocked: known,
+            alarm,
+            ..
+        } = &*self.0;
+        known.send_if_modified(|known| {
+            if known.is_some() == blocked.is_some() {
+                return false;
+            }
+            match blocked {
+                Some(_) => alarm.0.fetch_add(1, Ordering::Relaxed),
+                None => alarm.0.fetch_sub(1, Ordering::Relaxed),
+            };
+            *known = blocked;
+            true
+        })
     }
 }
 

@@ -20,7 +20,12 @@ use tidings_core::{Result, transport::BoxFuture};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::{backoff::Backoff, generation::Generation, probe::Probe, reactor::Reactor};
+pub(crate) use self::{
+    backoff::Backoff,
+    generation::{Alarm, Generation},
+    probe::Probe,
+    reactor::Reactor,
+};
 use crate::{config::RabbitMqConfig, error};
 
 /// What a connection is for. Two directions on one connection would let a broker that is short of memory, which
@@ -66,9 +71,10 @@ impl Supervised {
         config: Arc<RabbitMqConfig>,
         role: Role,
         restore: Restore,
+        alarm: &Alarm,
         reactor: &Reactor,
     ) -> Result<Self> {
-        supervisor::open(config, role, restore, reactor).await
+        supervisor::open(config, role, restore, alarm, reactor).await
     }
 
     /// The generation that is up, waiting for one if need be.
@@ -98,7 +104,8 @@ impl Supervised {
         let role = self.role;
         match &*self.state.borrow() {
             State::Up(generation) => generation.blocked().map(|reason| {
-                format!("the {role} connection to RabbitMQ is blocked by the broker: {reason}")
+                let seconds = generation.blocked_for().unwrap_or_default().as_secs();
+                format!("the {role} connection to RabbitMQ is blocked by the broker for {seconds} s: {reason}")
             }),
             State::Down { attempts, reason } => Some(format!(
                 "the {role} connection to RabbitMQ is down and being made again (attempt {}): {reason}",

@@ -50,7 +50,7 @@ impl Probe {
         {
             return Ok(channel);
         }
-        let connection = dial(&self.config, "looking").await?;
+        let connection = dial(&self.config, "looking").await?.connection;
         let channel = connection.create_channel().await;
         let channel = channel.map_err(|failed| error::of_connection(&failed))?;
         open.connection = Some(connection);

@@ -4,14 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use lapin::Event;
-use tidings_core::{Result, metric};
+use tidings_core::{
+    Result,
+    metric::{self, label},
+};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Generation, Reactor, Restore, Role, State, Supervised, backoff::Backoff, dial::dial};
+use super::{
+    Alarm, Generation, Reactor, Restore, Role, State, Supervised, backoff::Backoff, dial::dial,
+};
 use crate::{config::RabbitMqConfig, error};
 
 /// How often a generation is looked at, besides the events that lapin sends.
@@ -30,6 +35,7 @@ struct Supervisor {
     config: Arc<RabbitMqConfig>,
     role: Role,
     restore: Restore,
+    alarm: Alarm,
     state: watch::Sender<State>,
     stop: CancellationToken,
     /// The number of the next generation.
@@ -41,6 +47,7 @@ pub(super) async fn open(
     config: Arc<RabbitMqConfig>,
     role: Role,
     restore: Restore,
+    alarm: &Alarm,
     reactor: &Reactor,
 ) -> Result<Supervised> {
     let (state, watched) = watch::channel(State::Down {
@@ -52,6 +59,7 @@ pub(super) async fn open(
         config,
         role,
         restore,
+        alarm: alarm.clone(),
         state,
         stop: stop.clone(),
         next: 0,
@@ -140,20 +148,29 @@ impl Supervisor {
         let _closed = timeout(GOODBYE, goodbye)
             .await
             .is_ok_and(|closed| closed.is_ok());
+        generation.cut();
         // Not before: whoever hears of it drops channels, and lapin takes it for an error of the connection if one is dropped
         // while that is being closed.
         generation.end("it was closed");
+        if generation.block(None) {
+            blocked_connections(self.role).decrement(1.0);
+        }
     }
 
     fn note(generation: &Generation, event: Event, role: Role) {
         match event {
             Event::ConnectionBlocked(why) => {
-                tracing::warn!(%role, %why, "RabbitMQ has blocked the connection: publishes wait");
-                generation.block(Some(why));
+                if generation.block(Some(why.clone())) {
+                    tracing::warn!(%role, %why, "RabbitMQ has blocked the connection: publishes wait");
+                    blocked_connections(role).increment(1.0);
+                }
             }
             Event::ConnectionUnblocked => {
-                tracing::info!(%role, "RabbitMQ reads from the connection again");
-                generation.block(None);
+                let blocked_seconds = generation.blocked_for().map(|it| it.as_secs_f32());
+                if generation.block(None) {
+                    tracing::info!(%role, blocked_seconds, "RabbitMQ reads from the connection again");
+                    blocked_connections(role).decrement(1.0);
+                }
             }
             // Channel errors come here too: only a dead connection ends the generation.
             Event::Error(error) => generation.suspect(&error),
@@ -204,10 +221,14 @@ impl Supervisor {
 
     /// One attempt, with everything that belongs to the connection restored.
     async fn connect(&mut self) -> Result<Generation> {
-        let connection = dial(&self.config, self.role).await?;
-        let generation = Generation::new(self.next, connection);
+        let dialled = dial(&self.config, self.role).await?;
+        let generation = Generation::new(self.next, dialled, self.alarm.clone());
         self.next += 1;
         (self.restore)(generation.clone()).await?;
         Ok(generation)
     }
+}
+
+fn blocked_connections(role: Role) -> metrics::Gauge {
+    metrics::gauge!(metric::BLOCKED_CONNECTIONS, label::CONNECTION => role.to_string())
 }

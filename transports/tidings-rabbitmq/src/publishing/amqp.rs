@@ -55,10 +55,16 @@ impl Source for Outbound {
     }
 }
 
-/// A channel on this connection; `None` if the connection is no good.
+/// A channel on this connection; `None` if the connection is no good. One from which the broker does not read is good, and
+/// waited for.
 async fn open_on(generation: &Generation) -> Option<Channel> {
     let mut why = String::new();
     for _ in 0..ATTEMPTS {
+        tokio::select! {
+            // Cancel-safe: both only look at a flag.
+            () = generation.over() => return None,
+            () = generation.unblocked() => {}
+        }
         match open(generation).await {
             Ok(channel) => return Some(channel),
             Err(error) => why = error.chain(),

@@ -66,6 +66,11 @@ impl Stage {
         self.publishing.publish(call(to))
     }
 
+    /// As one does on whose answer a delivery depends.
+    pub(super) fn publish_patiently(&self, to: &str) -> Completion {
+        self.publishing.publish(call(to).patiently())
+    }
+
     /// Publishes to each and gives up the answers.
     pub(super) fn publish_all(&self, to: &[&str]) -> Vec<Completion> {
         to.iter().map(|to| self.publish(to)).collect()

@@ -1,11 +1,11 @@
 //! The publishes that were sent on one channel and not answered yet.
 
-use std::{task::Context, time::Duration};
+use std::task::Context;
 
 use tokio::time::Instant;
 
 use super::{
-    job::Job,
+    job::{Job, Limit},
     line::{Returned, Verdict},
     window::Window,
 };
@@ -110,16 +110,16 @@ impl Flight {
         jobs
     }
 
-    /// Those that have waited for longer than `patience`. They stay until the channel has answered.
-    pub(super) fn expired(
-        &mut self,
-        now: Instant,
-        patience: Duration,
-    ) -> impl Iterator<Item = &mut Job> {
-        let waiting = self.jobs.iter_mut().flatten();
-        waiting.filter(move |job| {
-            !job.is_answered() && now.saturating_duration_since(job.since) >= patience
-        })
+    /// Those that have waited for too long. They stay until the channel has answered.
+    pub(super) fn expired(&mut self, limit: Limit) -> impl Iterator<Item = &mut Job> {
+        let unanswered = self.unanswered();
+        unanswered.filter(move |job| limit.is_passed_by(job))
+    }
+
+    /// Those that nobody has answered.
+    pub(super) fn unanswered(&mut self) -> impl Iterator<Item = &mut Job> {
+        let jobs = self.jobs.iter_mut().flatten();
+        jobs.filter(|job| !job.is_answered())
     }
 
     /// When the oldest that nobody has answered was handed over.

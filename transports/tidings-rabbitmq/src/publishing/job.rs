@@ -1,6 +1,7 @@
 //! One publish, from the moment it is handed over until its answer is known.
 
 use std::{
+    collections::VecDeque,
     mem,
     sync::{
         Arc,
@@ -27,6 +28,8 @@ const CRASHES: u8 = 3;
 pub(super) struct Handed {
     pub(super) message: Arc<Message>,
     pub(super) mandatory: bool,
+    /// Whether its time stands still while the broker blocks.
+    pub(super) is_patient: bool,
     pub(super) answer: oneshot::Sender<Result<()>>,
 }
 
@@ -37,6 +40,7 @@ pub(super) struct Job {
     pub(super) since: Instant,
     pub(super) message: Arc<Message>,
     pub(super) mandatory: bool,
+    is_patient: bool,
     /// Whether it was ever sent, so that nobody can tell whether the broker has it.
     pub(super) was_sent: bool,
     /// Whether it may be the one that the broker closed a channel for. It is sent alone, then.
@@ -57,6 +61,7 @@ impl Job {
             since,
             message: handed.message,
             mandatory: handed.mandatory,
+            is_patient: handed.is_patient,
             was_sent: false,
             is_suspect: false,
             crashes: 0,
@@ -67,6 +72,19 @@ impl Job {
 
     pub(super) fn is_answered(&self) -> bool {
         self.answer.is_none()
+    }
+
+    /// Whether nobody waits for a patient one any more that was not sent: its delivery comes again, so it is not needed.
+    pub(super) fn is_forsaken(&self) -> bool {
+        let is_left = self.answer.as_ref().is_some_and(oneshot::Sender::is_closed);
+        self.is_patient && !self.was_sent && is_left
+    }
+
+    /// Gives a patient one all of its time again, because the broker has just begun to read.
+    pub(super) fn begin_again(&mut self, now: Instant) {
+        if self.is_patient {
+            self.since = now;
+        }
     }
 
     pub(super) fn size(&self) -> usize {
@@ -228,16 +246,32 @@ impl Shared {
     }
 }
 
-/// Moves what has waited for longer than `patience` out of a list that is in order of age.
-pub(super) fn expired(
-    jobs: &mut std::collections::VecDeque<Job>,
-    now: Instant,
-    patience: Duration,
-) -> Vec<Job> {
-    let count = jobs
-        .iter()
-        .take_while(|job| now.saturating_duration_since(job.since) >= patience)
-        .count();
-    let rest = jobs.split_off(count);
-    mem::replace(jobs, rest).into()
+/// When a publish has waited for too long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    pub(super) now: Instant,
+    pub(super) patience: Duration,
+    /// Whether the broker does not read at the moment, which patient ones wait out.
+    pub(super) is_blocked: bool,
+}
+
+impl Limit {
+    pub(super) fn is_passed_by(&self, job: &Job) -> bool {
+        if self.is_blocked && job.is_patient {
+            return job.is_forsaken();
+        }
+        self.now.saturating_duration_since(job.since) >= self.patience
+    }
+
+    /// Moves what has waited for too long out of a list; the rest stays in order.
+    pub(super) fn extract(&self, jobs: &mut VecDeque<Job>) -> Vec<Job> {
+        if !jobs.iter().any(|job| self.is_passed_by(job)) {
+            return Vec::new();
+        }
+        let (late, rest) = mem::take(jobs)
+            .into_iter()
+            .partition(|job| self.is_passed_by(job));
+        *jobs = rest;
+        late.into()
+    }
 }

@@ -233,7 +233,10 @@ impl Publishing {
         if let Some(error) = impossible(&call) {
             return Err(error);
         }
-        if !self.shared.enter(self.limit) {
+        // There are no more patient ones than deliveries at work, which are limited elsewhere; if publishes of others kept
+        // them out, those deliveries would be handled again.
+        let limit = if call.patient { usize::MAX } else { self.limit };
+        if !self.shared.enter(limit) {
             return Err(refusal::crowded(self.limit));
         }
         if self.shared.is_closing() {
@@ -242,10 +245,12 @@ impl Publishing {
         }
         let (answer, answered) = oneshot::channel();
         let mandatory = call.mandatory && !is_direct_reply(&call.address);
+        let is_patient = call.patient;
         let message = call.into_message();
         let handed = Handed {
             message,
             mandatory,
+            is_patient,
             answer,
         };
         Ok((handed, answered))

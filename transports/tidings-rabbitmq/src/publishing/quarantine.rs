@@ -16,7 +16,7 @@ use tidings_core::transport::BoxFuture;
 use tokio::time::Instant;
 
 use super::{
-    job::{Job, Shared, expired},
+    job::{Job, Limit, Shared},
     line::{Line, Loss, Verdict},
     refusal::Blame,
 };
@@ -141,17 +141,25 @@ impl Quarantine {
     }
 
     /// Those that have waited for too long.
-    pub(super) fn expired(&mut self, now: Instant, patience: Duration) -> Vec<Job> {
+    pub(super) fn expired(&mut self, limit: Limit) -> Vec<Job> {
         let wards = self.wards.iter_mut();
         wards
             .flat_map(|ward| {
-                let jobs = expired(&mut ward.parked, now, patience);
                 if let Some(probe) = &mut ward.probe {
-                    probe.covered = probe.covered.saturating_sub(jobs.len());
+                    let covered = ward.parked.iter().take(probe.covered);
+                    probe.covered = covered.filter(|job| !limit.is_passed_by(job)).count();
                 }
-                jobs
+                limit.extract(&mut ward.parked)
             })
             .collect()
+    }
+
+    /// All that wait.
+    pub(super) fn jobs(&mut self) -> impl Iterator<Item = &mut Job> {
+        self.wards.iter_mut().flat_map(|ward| {
+            let probed = ward.probe.as_mut().map(|probe| &mut probe.job);
+            probed.into_iter().chain(&mut ward.parked)
+        })
     }
 
     /// When the oldest was handed over.

@@ -1,5 +1,6 @@
 //! The same promises on a real RabbitMQ.
 
+mod alarm;
 mod domain;
 mod faults;
 mod same;

@@ -18,7 +18,7 @@ use std::{
 
 use futures_util::{FutureExt, task::AtomicWaker};
 use lapin::{Channel, message::Delivery, options::BasicPublishOptions, types::ShortString};
-use tidings_core::{Call, Completion, Error, ErrorKind, Result, transport::Publisher};
+use tidings_core::{Address, Call, Completion, Error, ErrorKind, Result, transport::Publisher};
 use tokio::time::{Sleep, sleep};
 
 use crate::{connection::Generation, envelope, error, publishing};
@@ -28,7 +28,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(25);
 /// Once this long has passed between two looks, what was sent has arrived.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
-/// The way out of one inbox.
+/// The way out of one inbox. Cloning it gives another handle.
+#[derive(Clone)]
 pub(crate) struct Requests {
     channel: Channel,
     generation: Generation,
@@ -62,6 +63,25 @@ impl Requests {
             sent,
         };
         (requests, returned)
+    }
+
+    /// Sends once the broker reads, if that is before the call's deadline. Frames that were queued now would reach a handler
+    /// long after their callers have left, and nothing would limit how many there are.
+    async fn send_later(self, mut call: Call) -> Result<()> {
+        let generation = &self.generation;
+        tokio::select! {
+            // Cancel-safe: all three only look.
+            () = generation.unblocked() => {}
+            () = generation.over() => {}
+            () = call.deadline.passed() => return Err(unsent(&call.address, generation)),
+        }
+        if let (Some(left), Some(wanted)) = (
+            call.deadline.remaining(),
+            call.envelope.properties.expiration(),
+        ) {
+            call.envelope.properties.fields_mut().expiration = Some(wanted.min(left));
+        }
+        self.send(&call)
     }
 
     fn send(&self, call: &Call) -> Result<()> {
@@ -98,8 +118,21 @@ fn over(reason: &str) -> Error {
     Error::new(ErrorKind::Closed, context)
 }
 
+/// Nothing of this request was sent, because the broker does not read.
+fn unsent(address: &Address, generation: &Generation) -> Error {
+    let why = generation.blocked().unwrap_or_default();
+    let context = format!(
+        "`{address}` was not sent, RabbitMQ has blocked publishers all the time ({why}): free memory or disk there, then ask again"
+    );
+    Error::new(ErrorKind::Unavailable, context)
+}
+
 impl Publisher for Requests {
+    /// A request that is given up while the broker blocks publishers is not sent.
     fn publish(&self, call: Call) -> Completion {
+        if self.generation.blocked().is_some() {
+            return Completion::future(self.clone().send_later(call));
+        }
         Completion::ready(self.send(&call))
     }
 }

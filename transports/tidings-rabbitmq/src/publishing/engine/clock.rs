@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Engine, Link};
 use crate::publishing::{
-    job::{Job, Shared, expired},
+    job::{Job, Limit, Shared},
     line::{Line, Source},
     refusal::{never_sent, unconfirmed},
 };
@@ -20,6 +20,7 @@ impl<S: Source> Engine<S> {
         }
         self.is_timed = false;
         let now = Instant::now();
+        self.notice_opening(now);
         self.expire(now);
         self.watch(now);
         let pending = self.shared.pending();
@@ -27,32 +28,60 @@ impl<S: Source> Engine<S> {
         let oldest = self.oldest();
         self.shared.set_oldest(oldest);
         if pending > 0 {
-            let due = oldest.map_or(now + self.times.tick, |oldest| oldest + self.times.confirm);
-            self.wake_at(due.clamp(now, now + self.times.tick));
+            // Who waits for a blocked broker may leave, and whoever closes the transport waits for that to be noticed.
+            let next = now + self.times.tick / if self.was_blocked { 4 } else { 1 };
+            let due = oldest.map(|oldest| oldest + self.times.confirm);
+            // What is due and still waits is patient, and comes to its end with the next look at the earliest.
+            let due = due.filter(|due| *due > now);
+            self.wake_at(due.map_or(next, |due| due.min(next)));
         }
         true
     }
 
+    /// Once the broker reads again, patient publishes have all their time. A blockade that is over between two looks has
+    /// cost them less than the time between.
+    fn notice_opening(&mut self, now: Instant) {
+        let is_blocked = self.is_blocked();
+        if !std::mem::replace(&mut self.was_blocked, is_blocked) || is_blocked {
+            return;
+        }
+        let flying = match &mut self.link {
+            Link::Up(live) => Some(live.flight.unanswered().chain(&mut live.lost)),
+            _ => None,
+        };
+        let waiting = self.waiting.iter_mut().chain(self.quarantine.jobs());
+        for job in waiting.chain(flying.into_iter().flatten()) {
+            job.begin_again(now);
+        }
+    }
+
+    fn is_blocked(&self) -> bool {
+        matches!(&self.link, Link::Up(live) if live.line.blocked().is_some())
+    }
+
     /// Answers what has waited for too long.
     pub(super) fn expire(&mut self, now: Instant) {
-        let (patience, shared) = (self.times.confirm, &self.shared);
+        let limit = Limit {
+            now,
+            patience: self.times.confirm,
+            is_blocked: self.is_blocked(),
+        };
+        let shared = &self.shared;
         let trouble = match &self.link {
-            Link::Up(live) => live.trouble(patience),
+            Link::Up(live) => live.trouble(limit.patience),
             _ => self.source.trouble(),
         };
-        let mut late = expired(&mut self.waiting, now, patience);
-        late.extend(self.quarantine.expired(now, patience));
+        let mut late = limit.extract(&mut self.waiting);
+        late.extend(self.quarantine.expired(limit));
         for mut job in late {
             fail(&mut job, &trouble, shared);
         }
         if let Link::Up(live) = &mut self.link {
-            for job in live.flight.expired(now, patience) {
+            for job in live.flight.expired(limit) {
                 fail(job, &trouble, shared);
             }
-            for job in &mut live.lost {
-                if now.saturating_duration_since(job.since) >= patience {
-                    fail(job, &trouble, shared);
-                }
+            for job in live.lost.iter_mut().filter(|job| limit.is_passed_by(job)) {
+                fail(job, &trouble, shared);
             }
         }
     }

@@ -21,7 +21,10 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use self::live::{Live, admit};
+use self::{
+    clock::fail,
+    live::{Live, admit},
+};
 use super::{
     Times,
     flight::Flight,
@@ -56,6 +59,8 @@ pub(super) struct Engine<S: Source> {
     size_limit: Option<usize>,
     /// The number of the next job.
     next: u64,
+    /// Whether the broker did not read at the last look at the clock.
+    was_blocked: bool,
     timer: Pin<Box<Sleep>>,
     is_timed: bool,
     received: Vec<Handed>,
@@ -90,6 +95,7 @@ impl<S: Source> Engine<S> {
             generation: None,
             size_limit: None,
             next: 0,
+            was_blocked: false,
             timer: Box::pin(sleep(times.tick)),
             times,
             is_timed: false,
@@ -227,8 +233,10 @@ impl<S: Source> Engine<S> {
         if self.quarantine.is_empty() {
             return false;
         }
+        // A channel for the probe cannot be opened while the broker does not read.
         if let Link::Up(live) = &self.link
             && live.loss.is_none()
+            && live.line.blocked().is_none()
         {
             self.quarantine.probe(&live.line, Instant::now());
         }
@@ -270,6 +278,11 @@ impl<S: Source> Engine<S> {
                 .pop_front_if(|job| live.flight.has_room_for(job))
         {
             sent += 1;
+            if job.is_forsaken() {
+                let mut job = job;
+                fail(&mut job, "nobody waits for it any more", &self.shared);
+                continue;
+            }
             let Some(job) = admit(job, &live.line, &mut self.quarantine, &self.probed) else {
                 continue;
             };

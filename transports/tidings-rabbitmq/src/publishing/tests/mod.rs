@@ -1,5 +1,6 @@
 //! The publish task against a broker that the test plays, on a clock that the test moves.
 
+mod blocked;
 mod refusals;
 
 use std::time::Duration;
