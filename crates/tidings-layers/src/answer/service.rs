@@ -156,7 +156,8 @@ impl Request {
             },
             None => answer,
         };
-        self.out.publisher.publish(answer)
+        // To handle a request again would help nobody: whoever waits for a broker that takes nothing waits here.
+        self.out.publisher.publish(answer.patiently())
     }
 
     /// Whether the request will be handled once more while its caller waits.
