@@ -159,19 +159,8 @@ impl Supervisor {
 
     fn note(generation: &Generation, event: Event, role: Role) {
         match event {
-            Event::ConnectionBlocked(why) => {
-                if generation.block(Some(why.clone())) {
-                    tracing::warn!(%role, %why, "RabbitMQ has blocked the connection: publishes wait");
-                    blocked_connections(role).increment(1.0);
-                }
-            }
-            Event::ConnectionUnblocked => {
-                let blocked_seconds = generation.blocked_for().map(|it| it.as_secs_f32());
-                if generation.block(None) {
-                    tracing::info!(%role, blocked_seconds, "RabbitMQ reads from the connection again");
-                    blocked_connections(role).decrement(1.0);
-                }
-            }
+            Event::ConnectionBlocked(why) => blocked(generation, &why, role),
+            Event::ConnectionUnblocked => unblocked(generation, role),
             // Channel errors come here too: only a dead connection ends the generation.
             Event::Error(error) => generation.suspect(&error),
             _ => {}
@@ -226,6 +215,21 @@ impl Supervisor {
         self.next += 1;
         (self.restore)(generation.clone()).await?;
         Ok(generation)
+    }
+}
+
+fn blocked(generation: &Generation, why: &str, role: Role) {
+    if generation.block(Some(why.to_owned())) {
+        tracing::warn!(%role, why, "RabbitMQ has blocked the connection: publishes wait");
+        blocked_connections(role).increment(1.0);
+    }
+}
+
+fn unblocked(generation: &Generation, role: Role) {
+    let blocked_seconds = generation.blocked_for().map(|it| it.as_secs_f32());
+    if generation.block(None) {
+        tracing::info!(%role, blocked_seconds, "RabbitMQ reads from the connection again");
+        blocked_connections(role).decrement(1.0);
     }
 }
 
