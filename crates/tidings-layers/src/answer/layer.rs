@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc};
 use tidings_core::{convention::Convention, transport::Publisher};
 use tower_layer::Layer;
 
-use super::service::{Answer, Out};
+use super::{
+    recent::Recent,
+    service::{Answer, Out},
+};
 
 /// Publishes answers as a convention says, or does nothing where nobody waits for any.
 #[derive(Clone)]
@@ -25,6 +28,7 @@ impl AnswerLayer {
             queue,
             convention: Arc::clone(convention),
             publisher: Arc::clone(publisher),
+            recent: Recent::default(),
         };
         Self {
             out: convention.answers().then(|| Arc::new(out())),

@@ -4,9 +4,14 @@
 //! answers the delivery and where. The answer is published and its confirm awaited, unless the transport has a way on which
 //! an answer is ahead of the ack anyway ([`Settle::answer`](tidings_core::acker::Settle::answer)), so that the runtime acks
 //! only what has been answered: a crash between the two repeats the work and loses no answer. A failure that has been answered is
-//! logged once, at WARN, stays an error for spans and metrics, and carries the settlement
+//! logged once, at WARN if the request was refused (it does not fit, a fault, no time, no room), at ERROR if something is
+//! wrong here (any other error, a panic), stays an error for spans and metrics, and carries the settlement
 //! [`Ack`](tidings_core::Settlement::Ack). An answer that nobody can receive any more is no failure. One that could not
 //! be sent makes the request come again, unless the broker will never take it: then the caller is told of a failure.
+//!
+//! A request that comes again although it was answered here, because its ack was lost on the way, is answered again and not
+//! handled again; so is one whose handler is still at work, when that is done. Only the last thousand or so are
+//! remembered.
 //!
 //! What is left alone: a delivery that nobody waits for, one that is to be given back untouched, and one that is put off
 //! to a time at which its caller still waits. Their failures go outward.
@@ -28,6 +33,7 @@
 //! ```
 
 mod layer;
+mod recent;
 mod service;
 
 pub use self::{

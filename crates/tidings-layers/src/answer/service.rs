@@ -9,11 +9,15 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tidings_core::{
-    Call, Completion, Error, ErrorKind, Outcome, Reply, Settlement, acker::Answerer,
-    convention::Convention, error::Result, transport::Publisher,
+    Call, Completion, Error, ErrorKind, Fault, FaultCode, Outcome, Reply, Settlement,
+    acker::Answerer, contract::Invalid, convention::Convention, error::Result,
+    transport::Publisher,
 };
+use tokio::sync::oneshot;
 use tower_service::Service;
-use tracing::warn;
+use tracing::{error, warn};
+
+use super::recent::{Known, Recent, Sent};
 
 /// See [the module](super).
 #[derive(Clone, Debug)]
@@ -27,6 +31,7 @@ pub(super) struct Out {
     pub(super) queue: Arc<str>,
     pub(super) convention: Arc<dyn Convention>,
     pub(super) publisher: Arc<dyn Publisher>,
+    pub(super) recent: Recent,
 }
 
 impl<S> Answer<S> {
@@ -46,22 +51,50 @@ impl<S: Service<Call, Response = Reply, Error = Error>> Service<Call> for Answer
 
     #[inline]
     fn call(&mut self, call: Call) -> Self::Future {
-        let request = self.out.as_ref().map(|out| Request {
+        let mut request = self.out.as_ref().map(|out| Request {
             out: Arc::clone(out),
             call: call.clone(),
+            number: None,
+            answer: None,
         });
-        let future = self.inner.call(call);
-        Answering {
-            request,
-            step: Step::Handling { future },
-        }
+        let known = request.as_mut().and_then(Request::begin);
+        let step = match known {
+            Some(Known::AtWork(over)) => Step::Waiting { over },
+            Some(Known::Done(answer)) => Step::Sending {
+                confirm: self
+                    .out
+                    .as_ref()
+                    .map_or_else(taken, |out| out.repeat(answer)),
+                result: Some(Ok(Reply::empty())),
+            },
+            None => Step::Handling {
+                future: self.inner.call(call),
+            },
+        };
+        Answering { request, step }
     }
+}
+
+impl Out {
+    /// Sends an answer once more.
+    fn repeat(&self, answer: Option<Sent>) -> Completion {
+        answer.map_or_else(taken, |answer| {
+            self.publisher.publish(answer.again().patiently())
+        })
+    }
+}
+
+fn taken() -> Completion {
+    Completion::ready(Ok(()))
 }
 
 /// What may be waited for.
 struct Request {
     out: Arc<Out>,
     call: Call,
+    /// Its number among those at work, while it is handled.
+    number: Option<usize>,
+    answer: Option<Sent>,
 }
 
 pin_project! {
@@ -79,6 +112,8 @@ pin_project! {
 pin_project! {
     #[project = StepNow]
     enum Step<F> {
+        // The same request is being handled.
+        Waiting { over: oneshot::Receiver<()> },
         Handling { #[pin] future: F },
         Sending { confirm: Completion, result: Option<Result<Reply>> },
     }
@@ -92,6 +127,20 @@ impl<F: Future<Output = Result<Reply>>> Future for Answering<F> {
         let mut this = self.project();
         loop {
             match this.step.as_mut().project() {
+                StepNow::Waiting { over } => {
+                    let _over = ready!(Pin::new(over).poll(cx)).is_ok();
+                    let known = this.request.as_ref().and_then(Request::known);
+                    let Some((request, known)) = this.request.as_ref().zip(known) else {
+                        return Poll::Ready(Err(given_back()));
+                    };
+                    this.step.set(match known {
+                        Known::AtWork(over) => Step::Waiting { over },
+                        Known::Done(answer) => Step::Sending {
+                            confirm: request.out.repeat(answer),
+                            result: Some(Ok(Reply::empty())),
+                        },
+                    });
+                }
                 StepNow::Handling { future } => {
                     let result = ready!(future.poll(cx));
                     let Some(request) = this.request else {
@@ -99,7 +148,7 @@ impl<F: Future<Output = Result<Reply>>> Future for Answering<F> {
                     };
                     let (confirm, result) = request.answer(result);
                     let Some(confirm) = confirm else {
-                        return Poll::Ready(result);
+                        return Poll::Ready(request.finish(result));
                     };
                     this.step.set(Step::Sending {
                         confirm,
@@ -117,7 +166,10 @@ impl<F: Future<Output = Result<Reply>>> Future for Answering<F> {
                             confirm,
                             result: Some(Err(error)),
                         }),
-                        None => return Poll::Ready(request.answered(sent, result)),
+                        None => {
+                            let result = request.answered(sent, result);
+                            return Poll::Ready(request.finish(result));
+                        }
                     }
                 }
             }
@@ -126,8 +178,33 @@ impl<F: Future<Output = Result<Reply>>> Future for Answering<F> {
 }
 
 impl Request {
+    /// Notes that it is handled from now on, unless it has come again and need not be.
+    fn begin(&mut self) -> Option<Known> {
+        let known = self.known();
+        if known.is_none() {
+            self.number = self.out.recent.begin(self.call.message());
+        }
+        known
+    }
+
+    /// What is known of it, if it has come again.
+    fn known(&self) -> Option<Known> {
+        let has_come_again = self.call.is_redelivered();
+        has_come_again.then(|| self.out.recent.find(&self.call))?
+    }
+
+    /// Notes that it was handled, if nobody is to handle it again.
+    fn finish(&mut self, result: Result<Reply>) -> Result<Reply> {
+        let settlement = result.as_ref().err().map(Error::settlement);
+        let is_done = matches!(settlement, None | Some(Some(Settlement::Ack)));
+        if let Some(number) = self.number.take_if(|_| is_done) {
+            self.out.recent.finish(number, self.answer.take());
+        }
+        result
+    }
+
     /// Publishes what answers this result, if anybody waits, and returns what has become of the result by that.
-    fn answer(&self, result: Result<Reply>) -> (Option<Completion>, Result<Reply>) {
+    fn answer(&mut self, result: Result<Reply>) -> (Option<Completion>, Result<Reply>) {
         if let Err(error) = &result
             && self.comes_again(error)
         {
@@ -147,7 +224,8 @@ impl Request {
 
     /// Ahead of the ack on its own way where the transport has one; else published and confirmed. A request that comes
     /// again may have come because of such an answer, so its own is confirmed.
-    fn send(&self, answer: Call) -> Completion {
+    fn send(&mut self, answer: Call) -> Completion {
+        self.answer = self.number.map(|_| Sent::of(&answer));
         let ahead = self.call.extensions.get::<Answerer>();
         let answer = match ahead.filter(|_| !self.call.is_redelivered()) {
             Some(answerer) => match answerer.answer(answer) {
@@ -177,8 +255,14 @@ impl Request {
 
     /// For a reply that the broker will never take, because it is too large for example: a failure that says so goes out in
     /// its place. Handling the request again would end in the same way.
-    fn instead(&self, sent: &Result<()>, result: &Result<Reply>) -> Option<(Completion, Error)> {
-        let cause = sent.as_ref().err().filter(|cause| is_in_vain(cause))?;
+    fn instead(
+        &mut self,
+        sent: &Result<()>,
+        result: &Result<Reply>,
+    ) -> Option<(Completion, Error)> {
+        // Where nothing may be sent to, a failure may not, either.
+        let is_this_one = |cause: &&Error| cause.kind() == ErrorKind::Misuse;
+        let cause = sent.as_ref().err().filter(is_this_one)?;
         result.as_ref().ok()?;
         let error = Error::new(
             ErrorKind::Misuse,
@@ -193,12 +277,17 @@ impl Request {
     fn answered(&self, sent: Result<()>, result: Result<Reply>) -> Result<Reply> {
         match sent {
             Err(cause) if is_in_vain(&cause) => {
-                let error = result.err().unwrap_or(cause);
-                self.log(
-                    &error,
-                    "a request is given up: the broker will take no answer to it",
-                );
-                Err(error.with_settlement(Settlement::Ack))
+                let what = "a request is given up: the broker will take no answer to it";
+                if let Err(error) = &result {
+                    self.log(error, what);
+                }
+                if result.is_ok() || cause.kind() == ErrorKind::Denied {
+                    self.log(&cause, what);
+                }
+                Err(result
+                    .err()
+                    .unwrap_or(cause)
+                    .with_settlement(Settlement::Ack))
             }
             Err(cause) if !is_gone(&cause) => Err(self.unsent(cause, result.err().as_ref())),
             Ok(()) | Err(_) => result.map_err(|error| {
@@ -223,16 +312,32 @@ impl Request {
     }
 
     fn log(&self, error: &Error, what: &'static str) {
+        let (queue, exchange) = (&*self.out.queue, &*self.call.address.exchange);
         let properties = &self.call.envelope.properties;
-        warn!(
-            queue = &*self.out.queue,
-            exchange = &*self.call.address.exchange,
-            correlation_id = properties.correlation_id().map(AsRef::as_ref),
-            error.type = error.kind().as_str(),
-            error = error.chain(),
-            "{what}"
+        let correlation_id = properties.correlation_id().map(AsRef::as_ref);
+        let (kind, chain) = (error.kind().as_str(), error.chain());
+        if is_refusal(error) {
+            warn!(queue, exchange, correlation_id, error.type = kind, error = chain, "{what}");
+        } else {
+            error!(queue, exchange, correlation_id, error.type = kind, error = chain, "{what}");
+        }
+    }
+}
+
+/// Whether the request, its time or its moment is what was wrong, so that callers are told what: nothing that whoever runs
+/// the service has to mend. A fault that says that an invariant is broken is no refusal, though it was meant to be told.
+fn is_refusal(error: &Error) -> bool {
+    if let Some(fault) = error.source_ref::<Fault>() {
+        return !matches!(
+            fault.code,
+            FaultCode::Internal | FaultCode::DataLoss | FaultCode::Unknown
         );
     }
+    error.source_ref::<Invalid>().is_some()
+        || matches!(
+            error.kind(),
+            ErrorKind::Decode | ErrorKind::Timeout | ErrorKind::NoRoute | ErrorKind::Full
+        )
 }
 
 /// Whether nobody is there any more to receive the answer: a caller that gives up takes its reply address away.
@@ -245,8 +350,23 @@ fn is_in_vain(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Misuse | ErrorKind::Denied)
 }
 
+/// For a request that was waited for in vain: whoever handled it has given it back.
+fn given_back() -> Error {
+    let context = "the request was given back by whoever handled it";
+    Error::new(ErrorKind::Closed, context).with_outcome(Outcome::Requeue)
+}
+
 fn polled_again() -> Error {
     Error::new(ErrorKind::Closed, "polled after it had ended")
+}
+
+/// However it ends, it is handled no longer.
+impl Drop for Request {
+    fn drop(&mut self) {
+        if let Some(number) = self.number.take() {
+            self.out.recent.forget(number);
+        }
+    }
 }
 
 impl fmt::Debug for Out {

@@ -1,11 +1,21 @@
 //! Whoever waits is answered before the request is acked, and what comes again is not answered yet.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    future::{pending, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use tidings_core::{
-    Address, Call, Deadline, Envelope, Error, ErrorKind, Outcome, Payload, Reply, Settlement,
+    Address, Call, Deadline, Envelope, Error, ErrorKind, Fault, FaultCode, Outcome, Payload, Reply,
+    Settlement,
     call::Message,
     codec::Format,
+    contract::Invalid,
     convention::{Attachment, Convention, Failed, Interest, Opened, Outgoing, Plan},
     error::Result,
     retry_policy::RetryPolicy,
@@ -13,10 +23,11 @@ use tidings_core::{
     transport::Publisher,
 };
 use tidings_layers::AnswerLayer;
+use tokio::sync::oneshot;
 use tower_layer::Layer;
 
 use crate::fakes::{
-    Handler, Log, Outbox, QUEUE, answers, call, end, failure, poll, start, start_with,
+    Handler, Log, Outbox, QUEUE, answers, call, end, failure, handler, poll, start, start_with,
 };
 
 /// Answers with the payload or with the text of the error; a payload `?` cannot be written.
@@ -127,6 +138,56 @@ fn a_failure_that_was_answered_is_acked_and_logged_once_without_the_payload() {
     assert!(!log.text().contains("secret"));
 }
 
+/// How loud the line is about a request that fails with this, its caller told.
+fn check_level(level: &str, make: impl Fn() -> Error + Clone) {
+    let log = Log::start();
+    let (layer, outbox) = layer(true);
+    let failing = make.clone();
+    let mut service = layer.layer(answers(move || Err(failing())));
+    let mut future = start(&mut service);
+    assert!(poll(&mut future).is_pending());
+    outbox.answer(Ok(()));
+    assert!(end(future).is_err());
+    let lines = log.lines_with("whoever asked has been told");
+    assert!(
+        lines.len() == 1 && lines[0].contains(level),
+        "{:?}: {lines:?}",
+        make()
+    );
+}
+
+#[test]
+fn an_alert_can_tell_what_is_wrong_here_from_what_was_refused() {
+    let of_kind = |kind| move || Error::new(kind, "why");
+    for kind in [
+        ErrorKind::Handler,
+        ErrorKind::Panic,
+        ErrorKind::Misuse,
+        ErrorKind::Unavailable,
+        ErrorKind::NotFound,
+    ] {
+        check_level("ERROR", of_kind(kind));
+    }
+    for kind in [
+        ErrorKind::Decode,
+        ErrorKind::Timeout,
+        ErrorKind::NoRoute,
+        ErrorKind::Full,
+    ] {
+        check_level(" WARN", of_kind(kind));
+    }
+    check_level(" WARN", || {
+        Error::new(ErrorKind::Invalid, "does not fit").with_source(Invalid::new(Vec::new()))
+    });
+    // A rule that is broken by somebody else's message is no mistake of this request.
+    check_level("ERROR", of_kind(ErrorKind::Invalid));
+    let fault = |code| move || of_kind(ErrorKind::Handler)().with_source(Fault::new(code, "no"));
+    check_level(" WARN", fault(FaultCode::NotFound));
+    check_level(" WARN", fault(FaultCode::Unavailable));
+    check_level("ERROR", fault(FaultCode::Internal));
+    check_level("ERROR", fault(FaultCode::DataLoss));
+}
+
 /// What becomes of a handled request whose answer ends in this way.
 fn check_sent(sent: Result<()>, is_acked: bool) {
     let kind = sent.as_ref().err().map(Error::kind);
@@ -196,6 +257,101 @@ fn a_reply_that_is_never_taken_is_answered_as_a_failure_and_comes_not_again() {
         Some(&Settlement::Ack),
         "not even that can be sent"
     );
+}
+
+#[test]
+fn an_answer_that_may_not_be_sent_is_given_up_and_logged_once_as_an_error() {
+    let log = Log::start();
+    let (layer, outbox) = layer(true);
+    let mut service = layer.layer(answers(|| Ok(says("done"))));
+    let mut future = start(&mut service);
+    assert!(poll(&mut future).is_pending());
+    let why = "cannot publish to `acme/caller`: give the user permission to write";
+    outbox.answer(Err(Error::new(ErrorKind::Denied, why)));
+    let error = end(future).unwrap_err();
+    assert_eq!(error.settlement(), Some(&Settlement::Ack));
+    assert_eq!(outbox.len(), 0, "a failure could not be sent, either");
+    let lines = log.lines_with(why);
+    let is_error = |line: &String| line.contains("ERROR") && line.contains("given up");
+    assert!(lines.len() == 1 && lines.iter().all(is_error), "{lines:?}");
+}
+
+/// A request that can be told from others, delivered for the first time or again.
+fn request(id: &str, is_redelivered: bool) -> Call {
+    let mut call = call().with_origin(QUEUE.into(), is_redelivered);
+    call.envelope.properties.fields_mut().correlation_id = Some(id.into());
+    call
+}
+
+#[test]
+fn a_request_that_comes_again_after_it_was_answered_is_answered_and_not_handled() {
+    let (layer, outbox) = layer(true);
+    let handled = AtomicU32::new(0);
+    let mut service = layer.layer(handler(|_| {
+        let count = 1 + handled.fetch_add(1, Ordering::Relaxed);
+        ready(Ok(Reply::payload(Payload::new(count.to_string()))))
+    }));
+    for (call, count) in [
+        (request("1", false), "1"),
+        (request("1", true), "1"),
+        (request("1", true), "1"),
+        (request("2", true), "2"),
+        (request("1", false), "3"),
+        (request("2", true), "2"),
+    ] {
+        let mut future = start_with(&mut service, call);
+        assert!(poll(&mut future).is_pending(), "the answer is confirmed");
+        let answer = outbox.answer(Ok(()));
+        assert_eq!(answer.envelope.payload.bytes, count);
+        assert_eq!(answer.address.to_string(), "acme/caller");
+        assert!(end(future).is_ok());
+    }
+}
+
+#[test]
+fn a_request_that_comes_again_while_it_is_handled_waits_for_that_answer() {
+    let (layer, outbox) = layer(true);
+    let (reply, replied) = oneshot::channel();
+    let replied = RefCell::new(Some(replied));
+    let mut service = layer.layer(handler(|_| {
+        let replied = replied.take().expect("it is handled once");
+        async move { replied.await.map_err(|_| failure(Outcome::Retry)) }
+    }));
+    let mut first = start_with(&mut service, request("1", false));
+    assert!(poll(&mut first).is_pending());
+    let mut again = start_with(&mut service, request("1", true));
+    assert!(poll(&mut again).is_pending());
+    reply.send(says("done")).unwrap();
+    assert!(poll(&mut first).is_pending() && poll(&mut again).is_pending());
+    outbox.answer(Ok(()));
+    assert!(end(first).is_ok());
+    assert!(poll(&mut again).is_pending());
+    let answer = outbox.answer(Ok(()));
+    assert_eq!(answer.envelope.payload.bytes, "done");
+    assert!(end(again).is_ok());
+}
+
+#[test]
+fn a_request_that_was_given_back_is_handled_when_it_comes_again() {
+    let (layer, outbox) = layer(true);
+    let mut service = layer.layer(answers(|| Err(failure(Outcome::Requeue))));
+    for is_redelivered in [false, true, true] {
+        let future = start_with(&mut service, request("1", is_redelivered));
+        assert_eq!(end(future).unwrap_err().to_string(), "the handler failed");
+    }
+    // Dropped while it was at work: nobody has handled it.
+    let mut service = layer.layer(handler(|_| pending::<Result<Reply>>()));
+    let mut first = start_with(&mut service, request("1", false));
+    assert!(poll(&mut first).is_pending());
+    let mut again = start_with(&mut service, request("1", true));
+    assert!(poll(&mut again).is_pending());
+    drop(first);
+    let error = end(again).unwrap_err();
+    assert_eq!(
+        (error.outcome(), error.settlement()),
+        (Outcome::Requeue, None)
+    );
+    assert_eq!(outbox.len(), 0);
 }
 
 /// Whether a failure that asks for this is answered at once to a caller with this much patience.
