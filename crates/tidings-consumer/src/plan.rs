@@ -139,6 +139,10 @@ impl fmt::Display for Plan {
                 Some(meant) => writeln!(f, "  {exchange}: NO HANDLER (did you mean `{meant}`?)")?,
             }
         }
+        let is_unexplained = |exchange: &String| self.meant(exchange).is_none();
+        if self.missing.iter().any(is_unexplained) {
+            writeln!(f, "  ({})", linked(&self.linked))?;
+        }
         Ok(())
     }
 }

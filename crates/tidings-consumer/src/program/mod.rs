@@ -173,6 +173,7 @@ where
         let (config, plans) = plans(flags)?;
         let transport = flags.transport.as_ref().or(self.transport.as_ref());
         check_transport(transport, &plans)?;
+        plans.iter().for_each(announce);
         let probes = match &flags.health {
             Some(address) => Some(Probes::listen(address).await?),
             None => None,
@@ -236,18 +237,22 @@ pub(crate) fn plans(flags: &Flags) -> Result<(Config, Vec<Plan>)> {
         if flags.strict {
             plan.check_complete()?;
         }
-        for exchange in &plan.missing {
-            error!(
-                exchange,
-                virtual_host = &*plan.host.name,
-                hint = plan.hint(&[exchange]),
-                "no handler for a configured exchange: its callers are told so"
-            );
-        }
         // A key that is none is told before anything is connected.
         plan.convention()?;
     }
     Ok((config, plans))
+}
+
+/// Says in the log what will not be served.
+fn announce(plan: &Plan) {
+    for exchange in &plan.missing {
+        error!(
+            exchange,
+            virtual_host = &*plan.host.name,
+            hint = plan.hint(&[exchange]),
+            "no handler for a configured exchange: its callers are told so"
+        );
+    }
 }
 
 /// Two virtual hosts over one broker that has none would take each other's requests.

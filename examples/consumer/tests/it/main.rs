@@ -110,7 +110,7 @@ fn the_schema_of_a_request_is_printed_without_a_file() {
         &["--schema", "dx_gone"],
         1,
         "",
-        "there are handlers of dx_example",
+        "linked into this program are handlers for `dx_example`",
     );
 }
 
