@@ -228,6 +228,10 @@ impl Convention for Rpc {
         ))
     }
 
+    fn name<'a>(&self, message: &'a Message) -> Option<&'a str> {
+        Some(&message.address.exchange)
+    }
+
     fn open<'a>(&self, message: &'a Message, _: &Attachment) -> Result<Opened<'a>> {
         let properties = &message.envelope.properties;
         let body = self.body(message)?;

@@ -93,15 +93,15 @@ where
             0 => UNLIMITED,
             some => some,
         };
+        let handled = plan.handlers.iter();
+        let handled = handled.map(|handler| handler.request.exchange());
         let mut server = Server::builder(transport, plan.convention()?)
             .concurrency(lanes)
             .waiting(WAITING)
+            .serving_only(handled, handlers::no_handler)
             .grace(self.grace);
         if let Some(locks) = self.locks {
             server = server.locks(Arc::clone(locks)).lock_scope(&*plan.host.name);
-        }
-        for exchange in &plan.missing {
-            server = server.unserved(exchange.as_str(), handlers::no_handler(exchange));
         }
         if let Some(shortcoming) = plan.shortcoming() {
             server = server.shortcoming(shortcoming);

@@ -40,6 +40,12 @@ pub trait Convention: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if this convention has no such kind.
     fn seal(&self, message: &Outgoing<'_>) -> Result<Call>;
 
+    /// What a received message is called, if that can be told without [opening](Self::open) it.
+    fn name<'a>(&self, message: &'a Message) -> Option<&'a str> {
+        let _ = message;
+        None
+    }
+
     /// Reads the outer shape of a received message; the fields stay encoded in [`Opened::body`].
     ///
     /// # Errors

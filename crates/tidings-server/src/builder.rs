@@ -22,7 +22,7 @@ use crate::{
     control::{self, Handle},
     declaring,
     intake::{Intake, Source},
-    order::Order,
+    order::{Order, Served},
     policy::Policy,
     server::{
         Running,
@@ -124,11 +124,16 @@ impl<L> ServerBuilder<L> {
         self
     }
 
-    /// Answers requests of this name with this text as soon as they arrive, however busy the handlers are, because nobody
-    /// here handles them.
+    /// Says what is handled here. Requests of any other name are answered with the text that `otherwise` makes of it as soon
+    /// as they arrive, however busy the handlers are.
     #[must_use]
-    pub fn unserved(mut self, name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
-        Arc::make_mut(&mut self.policy.unserved).insert(name.into(), text.into());
+    pub fn serving_only<N: Into<Arc<str>>>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+        otherwise: fn(&str) -> String,
+    ) -> Self {
+        let names = names.into_iter().map(Into::into).collect();
+        self.policy.served = Some(Arc::new(Served { names, otherwise }));
         self
     }
 

@@ -10,7 +10,7 @@
 //! prefetch.
 
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -55,11 +55,16 @@ pub(crate) struct Rules {
     /// What tells queues of the same name apart in the lock store.
     pub(crate) scope: Option<Arc<str>>,
     pub(crate) patience: Patience,
-    pub(crate) unserved: Arc<Unserved>,
+    /// `None` if the handlers are asked themselves.
+    pub(crate) served: Option<Arc<Served>>,
 }
 
-/// What nobody here handles although it arrives here, by name, and what its callers are told.
-pub(crate) type Unserved = HashMap<Arc<str>, Arc<str>>;
+/// What is handled here, by name, and what callers of everything else are told.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) names: HashSet<Arc<str>>,
+    pub(crate) otherwise: fn(&str) -> String,
+}
 
 /// How long and how many may wait where messages are answered.
 #[derive(Clone, Copy, Debug)]
@@ -128,7 +133,7 @@ impl Order {
             delivery
         };
         if let Some(text) = self.unserved(&delivery) {
-            self.refuse(Refusal::unserved(delivery, &text));
+            self.refuse(Refusal::unserved(delivery, text));
             return None;
         }
         let Some(key) = self.key_of(&delivery) else {
@@ -243,15 +248,11 @@ impl Order {
     }
 
     /// What whoever waits for this is told, if nobody here handles it.
-    fn unserved(&self, delivery: &Delivery) -> Option<Arc<str>> {
-        if self.rules.unserved.is_empty() || !self.answers {
-            return None;
-        }
-        let opened = self
-            .convention
-            .open(delivery.call(), &self.attachment)
-            .ok()?;
-        self.rules.unserved.get(&*opened.name).cloned()
+    fn unserved(&self, delivery: &Delivery) -> Option<String> {
+        let served = self.rules.served.as_ref().filter(|_| self.answers)?;
+        let name = self.convention.name(delivery.call())?;
+        let is_served = served.names.contains(name);
+        (!is_served).then(|| (served.otherwise)(name))
     }
 
     fn admission(&self, delivery: &Delivery) -> Admission {

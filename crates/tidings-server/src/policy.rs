@@ -6,7 +6,7 @@ use tidings_core::lock::LockStore;
 use tidings_layers::{ChaosLayer, ConcurrencyLayer, RetryConfig};
 use tidings_router::Options;
 
-use crate::order::{Patience, Rules, Unserved};
+use crate::order::{Patience, Rules, Served};
 
 /// How many messages of one queue are handled at a time unless somebody says otherwise.
 const CONCURRENCY: u16 = 16;
@@ -24,7 +24,7 @@ pub(crate) struct Policy {
     pub(crate) patience: Patience,
     pub(crate) locks: Option<Arc<dyn LockStore>>,
     pub(crate) lock_scope: Option<Arc<str>>,
-    pub(crate) unserved: Arc<Unserved>,
+    pub(crate) served: Option<Arc<Served>>,
 }
 
 impl Default for Policy {
@@ -40,7 +40,7 @@ impl Default for Policy {
             patience: Patience::default(),
             locks: None,
             lock_scope: None,
-            unserved: Arc::default(),
+            served: None,
         }
     }
 }
@@ -65,7 +65,7 @@ impl Policy {
             scope: self.lock_scope.clone(),
             key,
             patience: self.patience,
-            unserved: Arc::clone(&self.unserved),
+            served: self.served.clone(),
         }
     }
 

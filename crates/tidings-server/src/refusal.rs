@@ -29,7 +29,7 @@ impl Refusal {
     }
 
     /// Nobody here handles it. Callers read this.
-    pub(crate) fn unserved(delivery: Delivery, text: &str) -> Self {
+    pub(crate) fn unserved(delivery: Delivery, text: String) -> Self {
         let error = Error::new(ErrorKind::NoRoute, text);
         Self { delivery, error }
     }

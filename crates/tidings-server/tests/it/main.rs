@@ -6,5 +6,6 @@ mod answering;
 mod draining;
 mod leases;
 mod load;
+mod lost;
 mod patience;
 mod rig;

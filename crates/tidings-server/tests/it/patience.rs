@@ -62,12 +62,16 @@ async fn who_has_waited_longer_than_the_servers_patience_is_answered_though_all_
 #[tokio::test(start_paused = true)]
 async fn what_nobody_handles_is_answered_though_all_lanes_are_busy() {
     let mut rig = Rig::new().await;
-    let server = rig.server().concurrency(1).unserved("other", "No handler");
+    let server = rig.server().concurrency(1);
+    let server = server.serving_only(["work"], |name| format!("Nobody handles {name}"));
     let _running = server.start(rig.router()).await.unwrap();
     rig.work("a", 1).await;
     assert_eq!(rig.begun().await, "work a1");
     rig.ask("other", json!({"number": 2})).await;
-    assert_eq!(rig.told().await, ("2".to_owned(), "No handler".to_owned()));
+    assert_eq!(
+        rig.told().await,
+        ("2".to_owned(), "Nobody handles other".to_owned())
+    );
     rig.go(1);
     assert_eq!(rig.told().await.1, "Worked");
     rig.depth(0).await;

@@ -148,6 +148,11 @@ impl Rig {
             .await;
     }
 
+    /// Where answers come to.
+    pub(crate) fn reply_to(&self) -> Arc<str> {
+        Arc::clone(&self.inbox.reply_to)
+    }
+
     /// The next answer: to which request, and what.
     pub(crate) async fn answer(&mut self) -> (String, Value) {
         let answer = self.inbox.replies.next().await.unwrap().unwrap();
