@@ -95,7 +95,7 @@ async fn addresses_that_are_made_up_cost_nobody_else_anything() {
     for (number, reply) in (0..).zip(nowhere) {
         match timeout(SOON, reply).await.unwrap() {
             // RabbitMQ drops what is for a process that is gone.
-            Ok(()) => assert!(![0, 3, 5].contains(&(number % 8)), "{number}"),
+            Ok(()) => assert!(![0, 5].contains(&(number % 8)), "{number}"),
             Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{number}: {error}"),
         }
     }
