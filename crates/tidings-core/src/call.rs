@@ -30,8 +30,8 @@ pub struct Call {
     /// Whether a publish that no queue would receive is an error. True unless said otherwise.
     pub mandatory: bool,
     /// Whether a publish of it waits for as long as the broker takes no publishes, because a delivery stays unsettled until
-    /// it is known, and would only come again and be handled again if it failed. If nobody waits for it any more before it
-    /// was sent, it may be forgotten. False unless said otherwise.
+    /// it is known, and would only come again and be handled again if it failed. Once nobody waits for it any more, it may
+    /// be forgotten. False unless said otherwise.
     pub patient: bool,
     /// What layers tell one another.
     pub extensions: Extensions,

@@ -74,10 +74,10 @@ impl Job {
         self.answer.is_none()
     }
 
-    /// Whether nobody waits for a patient one any more that was not sent: its delivery comes again, so it is not needed.
+    /// Whether nobody waits for a patient one any more: its delivery comes again, so it is not needed.
     pub(super) fn is_forsaken(&self) -> bool {
-        let is_left = self.answer.as_ref().is_some_and(oneshot::Sender::is_closed);
-        self.is_patient && !self.was_sent && is_left
+        let answer = self.answer.as_ref();
+        self.is_patient && answer.is_some_and(oneshot::Sender::is_closed)
     }
 
     /// Gives a patient one all of its time again, because the broker has just begun to read.

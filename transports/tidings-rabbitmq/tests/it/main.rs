@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod alarms;
 mod answers;
 mod bed;
 mod closing;

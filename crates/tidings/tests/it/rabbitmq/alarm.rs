@@ -35,7 +35,8 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a server may take to end.
 const GRACE: Duration = Duration::from_secs(1);
-const SECOND: Duration = Duration::from_secs(1);
+/// How long it may take besides to end handlers and connections that do not end by themselves.
+const PARTING: Duration = Duration::from_secs(4);
 /// The number of a request that must not arrive.
 const NEVER_SENT: u32 = 999;
 const QUEUE: &str = "alarm.calls";
@@ -385,25 +386,17 @@ async fn a_server_that_is_told_to_end_while_the_broker_blocks_it_loses_nothing()
 
     let ending = Instant::now();
     let drained = first.running.drain(GRACE).await;
-    assert!(!drained.complete);
-    let closed = first.transport.close(Deadline::after(GRACE)).await;
-    assert!(
-        ending.elapsed() < 2 * GRACE + 4 * SECOND,
-        "{:?}",
-        ending.elapsed()
-    );
-    println!("closed after {:?}: {closed:?}", ending.elapsed());
+    assert!(!drained.complete, "handlers wait for the broker");
+    // Nobody waits for their answers any more: nothing is unconfirmed.
+    let deadline = Deadline::after(GRACE);
+    first.transport.close(deadline).await.unwrap();
+    let ended = ending.elapsed();
+    assert!(ended < 2 * GRACE + PARTING, "{ended:?}");
 
     let second = Service::of_calls(&host).await;
     second.stage.open();
     node.clear_alarm().await;
     are_answered(told).await;
-    println!(
-        "{:?} then {:?}, {:?}",
-        (begun, times),
-        second.stage.counts("work"),
-        ending.elapsed()
-    );
     let (begun, times) = second.stage.counts("work");
     assert_eq!(begun, times, "something was handled again");
 }
