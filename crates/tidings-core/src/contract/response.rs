@@ -90,9 +90,12 @@ impl Response<()> {
     }
 }
 
+/// How much room an answer gets at first.
+const ANSWER: usize = 512;
+
 impl<T: Serialize> Respond for Response<T> {
     fn respond(self) -> Result<Reply> {
-        let mut bytes = Vec::with_capacity(128);
+        let mut bytes = Vec::with_capacity(ANSWER);
         Format::Json.encode(&self, &mut bytes)?;
         Ok(Reply::payload(Payload::json(bytes)))
     }

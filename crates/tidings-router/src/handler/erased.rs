@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How much room an encoded answer gets at first.
-const ANSWER: usize = 128;
+const ANSWER: usize = 512;
 
 /// A handler whose argument types are forgotten.
 pub(crate) type ErasedHandler<S> = Arc<dyn Erased<S>>;
