@@ -23,11 +23,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest expiration that AMQP brokers take, 49 days.
 const LONGEST_EXPIRATION: Duration = Duration::from_millis(u32::MAX as u64);
 
-/// A call that has not been sent yet.
+/// How a call is made.
 pub(super) struct Asking {
     switchboard: Arc<Switchboard>,
     name: Box<str>,
-    call: Result<Call>,
     back: Option<Exchange>,
     timeout: Duration,
     deadline: Deadline,
@@ -58,7 +57,6 @@ impl Asking {
     pub(super) fn new(
         switchboard: Arc<Switchboard>,
         name: &str,
-        call: Result<Call>,
         back: Option<Exchange>,
         timeout: Duration,
         deadline: Deadline,
@@ -68,7 +66,6 @@ impl Asking {
         Self {
             switchboard,
             name: name.into(),
-            call,
             back,
             timeout,
             deadline: Deadline::after(timeout),
@@ -76,8 +73,8 @@ impl Asking {
         }
     }
 
-    /// Asks.
-    pub(super) async fn run(self) -> Result<Payload> {
+    /// Makes a call that could be sealed.
+    pub(super) async fn run(self, call: Result<Call>) -> Result<Payload> {
         let span = info_span!(
             "call",
             otel.name = %format_args!("call {}", self.name),
@@ -89,7 +86,7 @@ impl Asking {
             messaging.destination.name = &*self.name,
         );
         let watched = span.clone();
-        let done = self.ask_in_time().instrument(span).await;
+        let done = self.ask_in_time(call).instrument(span).await;
         if let Err(error) = &done {
             watched.record("error.type", error.kind().as_str());
             watched.record("otel.status_code", "ERROR");
@@ -97,20 +94,26 @@ impl Asking {
         done
     }
 
-    async fn ask_in_time(self) -> Result<Payload> {
-        let (started, name) = (self.started, self.name.clone());
+    async fn ask_in_time(&self, call: Result<Call>) -> Result<Payload> {
         let mut progress = Progress::default();
-        let done = self.before_the_deadline(&mut progress).await;
+        let done = match call {
+            Ok(call) => self.before_the_deadline(call, &mut progress).await,
+            Err(error) => Err(error),
+        };
+        let took = self.started.elapsed();
         match (&done, &progress.way) {
-            (Ok(_), Some((_, route))) => route.answered.record(started.elapsed().as_secs_f64()),
+            (Ok(_), Some((_, route))) => route.answered.record(took.as_secs_f64()),
             (Ok(_), None) => {}
-            (Err(error), _) => observed::failed(&name, error.kind(), started.elapsed()),
+            (Err(error), _) => observed::failed(&self.name, error.kind(), took),
         }
         done
     }
 
-    async fn before_the_deadline(mut self, progress: &mut Progress) -> Result<Payload> {
-        let mut call = std::mem::replace(&mut self.call, Err(spent()))?;
+    async fn before_the_deadline(
+        &self,
+        mut call: Call,
+        progress: &mut Progress,
+    ) -> Result<Payload> {
         let address = call.address.clone();
         let Some(instant) = self.deadline.instant() else {
             return self.ask(&mut call, progress).await;
@@ -180,7 +183,7 @@ impl Asking {
         route: &Arc<Route>,
         progress: &mut Progress,
     ) -> Sent {
-        let waiting = match line.pending.enter() {
+        let waiting = match line.pending.enter(&route.exchange) {
             Ok(waiting) => waiting,
             Err(Refusal::Full(limit)) => {
                 return Sent::Failed(failure::crowded(&call.address, limit));
@@ -200,6 +203,9 @@ impl Asking {
             Ok(Some(Answer::Unroutable)) => {
                 return Sent::Failed(failure::nobody(&call.address));
             }
+            Ok(Some(Answer::Vanished(why))) => {
+                return Sent::Failed(failure::vanished(&call.address, &why));
+            }
             Ok(None) => return Sent::Failed(failure::cut_off(&call.address, &line.reason())),
             Err(error) => error,
         };
@@ -207,8 +213,8 @@ impl Asking {
             _ if progress.turned_back => {
                 return Sent::Failed(failure::not_taken(&call.address, error));
             }
-            // A broker that was restarted has forgotten it.
-            ErrorKind::NotFound if self.back.is_some() => line.forget(route),
+            // It was deleted, or a broker that was restarted has forgotten it.
+            ErrorKind::NotFound if self.back.is_some() => line.vanished(route, &error.to_string()),
             // Nothing of it was sent, and nothing else will be on this line.
             ErrorKind::Closed => line.pending.end(&error.to_string()),
             _ => return Sent::Failed(failure::not_taken(&call.address, error)),
@@ -243,8 +249,4 @@ async fn answer(mut waiting: Waiting, mut published: Completion) -> Result<Optio
 
 fn lost() -> Error {
     Error::new(ErrorKind::Unavailable, "the address for answers was lost")
-}
-
-fn spent() -> Error {
-    Error::new(ErrorKind::Closed, "asked already")
 }

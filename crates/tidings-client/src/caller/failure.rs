@@ -51,6 +51,17 @@ pub(super) fn cut_off(address: &Address, reason: &str) -> Error {
     Error::new(ErrorKind::Unavailable, context).with_outcome(Outcome::Fatal)
 }
 
+/// The exchange was deleted after the request had been handed over, and the way back went with it.
+pub(super) fn vanished(address: &Address, why: &str) -> Error {
+    let context = format!(
+        "exchange `{}` has vanished while it was called, so no answer can come, and the request may have been handled: call again if \
+         that does no harm ({why})",
+        address.exchange
+    );
+    // Nobody but the caller knows whether it does harm.
+    Error::new(ErrorKind::Unavailable, context).with_outcome(Outcome::Fatal)
+}
+
 /// The broker has not taken the request.
 pub(super) fn not_taken(address: &Address, error: Error) -> Error {
     if error.kind() != ErrorKind::Unroutable {

@@ -8,9 +8,10 @@ use std::{
 use metrics::Histogram;
 use tidings_core::{
     Delivery, Settlement,
+    call::Message,
     error::Result,
     topology::Exchange,
-    transport::{Publisher, Returned, Subscriber, Transport},
+    transport::{Publisher, Returned, Subscriber, Transport, Vanished},
 };
 use tracing::debug;
 
@@ -33,7 +34,7 @@ pub(super) struct Line {
 /// An exchange through which answers come to this line.
 #[derive(Debug)]
 pub(super) struct Route {
-    exchange: Arc<str>,
+    pub(super) exchange: Arc<str>,
     pub(super) answered: Histogram,
 }
 
@@ -90,6 +91,12 @@ impl Line {
         }
     }
 
+    /// The exchange of this way is gone: whoever has called it will get no answer, and the next call makes another way.
+    pub(super) fn vanished(&self, route: &Arc<Route>, why: &str) {
+        self.forget(route);
+        self.pending.vanished(&route.exchange, &why.into());
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         self.pending.ended().is_some()
     }
@@ -137,15 +144,19 @@ fn hand_out(delivery: Delivery, pending: &Pending, observed: &Observed) {
     let (call, acker) = delivery.split();
     // Before it is handed out: whoever gets it may end everything.
     drop(acker.settle(Settlement::Ack));
-    let envelope = &call.envelope;
+    if let Some(Vanished { why }) = call.extensions.get() {
+        return pending.vanished(&call.address.exchange, why);
+    }
+    let is_returned = call.extensions.get::<Returned>().is_some();
+    let Message { address, envelope } = Arc::unwrap_or_clone(call.into_message());
     let id = envelope.properties.correlation_id();
-    let answer = match call.extensions.get::<Returned>() {
-        None => Answer::Reply(envelope.payload.clone()),
-        Some(Returned) => Answer::Unroutable,
+    let answer = match is_returned {
+        false => Answer::Reply(envelope.payload),
+        true => Answer::Unroutable,
     };
     if !pending.answer(id.map(|id| &**id), answer) {
         observed.unexpected.increment(1);
-        debug!(exchange = %call.address.exchange, "an answer came that nobody waits for");
+        debug!(exchange = %address.exchange, "an answer came that nobody waits for");
     }
 }
 

@@ -126,7 +126,7 @@ impl Caller {
         let convention = Arc::clone(&self.convention);
         let asking = self.asking(R::NAME, self.seal(request));
         Calling::new(async move {
-            let answer = asking.run().await?;
+            let answer = asking.await?;
             read::<R>(&*convention, &answer)
         })
     }
@@ -164,7 +164,7 @@ impl Caller {
                 Ok(())
             },
         });
-        Calling::new(self.asking(exchange, sealed).run())
+        Calling::new(self.asking(exchange, sealed))
     }
 
     /// How many calls wait for their answers.
@@ -190,7 +190,11 @@ impl Caller {
         })
     }
 
-    fn asking(&self, name: &str, sealed: Result<Call>) -> Asking {
+    fn asking(
+        &self,
+        name: &str,
+        sealed: Result<Call>,
+    ) -> impl Future<Output = Result<Payload>> + Send + use<> {
         let back = match &sealed {
             Ok(call) => self.convention.returns_through(call),
             Err(_) => None,
@@ -199,14 +203,8 @@ impl Caller {
             call.mandatory &= self.mandatory;
             call
         });
-        Asking::new(
-            Arc::clone(&self.switchboard),
-            name,
-            call,
-            back,
-            self.timeout,
-            self.deadline,
-        )
+        let switchboard = Arc::clone(&self.switchboard);
+        Asking::new(switchboard, name, back, self.timeout, self.deadline).run(call)
     }
 }
 

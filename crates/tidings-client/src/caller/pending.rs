@@ -32,9 +32,17 @@ pub(super) struct Pending {
 
 #[derive(Debug, Default)]
 struct Table {
-    waiting: HashMap<Uuid, oneshot::Sender<Answer>>,
+    waiting: HashMap<Uuid, Entry>,
     /// Why no answer can come any more.
     ended: Option<Arc<str>>,
+}
+
+/// One who waits.
+#[derive(Debug)]
+struct Entry {
+    /// What the request was sent to.
+    exchange: Arc<str>,
+    answer: oneshot::Sender<Answer>,
 }
 
 /// What whoever waits is told.
@@ -44,6 +52,8 @@ pub(super) enum Answer {
     Reply(Payload),
     /// No queue has received the request.
     Unroutable,
+    /// The exchange is gone, and with it the way back: why.
+    Vanished(Arc<str>),
 }
 
 /// Why nobody else may wait.
@@ -70,7 +80,7 @@ impl Pending {
     }
 
     /// Waits for the answer with a new correlation id.
-    pub(super) fn enter(self: &Arc<Self>) -> Result<Waiting, Refusal> {
+    pub(super) fn enter(self: &Arc<Self>, exchange: &Arc<str>) -> Result<Waiting, Refusal> {
         let (answer, answered) = oneshot::channel();
         let id = Uuid::new_v4();
         let mut table = self.table();
@@ -80,7 +90,8 @@ impl Pending {
         if table.waiting.len() >= self.limit {
             return Err(Refusal::Full(self.limit));
         }
-        table.waiting.insert(id, answer);
+        let exchange = Arc::clone(exchange);
+        table.waiting.insert(id, Entry { exchange, answer });
         drop(table);
         self.observed.pending.increment(1);
         Ok(Waiting {
@@ -94,7 +105,20 @@ impl Pending {
     pub(super) fn answer(&self, id: Option<&str>, answer: Answer) -> bool {
         let id = id.and_then(|id| Uuid::try_parse(id).ok());
         let waiting = id.and_then(|id| self.table().waiting.remove(&id));
-        waiting.is_some_and(|waiting| waiting.send(answer).is_ok())
+        waiting.is_some_and(|waiting| waiting.answer.send(answer).is_ok())
+    }
+
+    /// Sends those away who have called this exchange.
+    pub(super) fn vanished(&self, exchange: &str, why: &Arc<str>) {
+        let mut table = self.table();
+        let is_meant = |_: &Uuid, entry: &mut Entry| *entry.exchange == *exchange;
+        let meant: Vec<_> = table.waiting.extract_if(is_meant).collect();
+        drop(table);
+        // Outside of the lock: this wakes them.
+        for (_, entry) in meant {
+            // Whoever has left needs no word.
+            let _heard = entry.answer.send(Answer::Vanished(Arc::clone(why))).is_ok();
+        }
     }
 
     /// Sends everybody away who waits. The first reason counts.
@@ -160,7 +184,10 @@ impl Future for Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.pending.observed.pending.decrement(1);
-        self.pending.table().waiting.remove(&self.id);
+        // Whoever has been answered, or sent away, is not in the table any more.
+        if !self.answered.is_terminated() {
+            self.pending.table().waiting.remove(&self.id);
+        }
     }
 }
 
@@ -172,6 +199,10 @@ mod tests {
         Pending::with_limit(Arc::new(Observed::new()), limit)
     }
 
+    fn enter(pending: &Arc<Pending>) -> Result<Waiting, Refusal> {
+        pending.enter(&"action".into())
+    }
+
     fn payload(text: &'static str) -> Answer {
         Answer::Reply(Payload::new(text))
     }
@@ -179,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_finds_the_one_who_waits_and_only_once() {
         let pending = table(10);
-        let (one, other) = (pending.enter().unwrap(), pending.enter().unwrap());
+        let (one, other) = (enter(&pending).unwrap(), enter(&pending).unwrap());
         let (one_id, other_id) = (one.correlation_id(), other.correlation_id());
         assert!(pending.answer(Some(&other_id), payload("other")));
         assert!(pending.answer(Some(&one_id), payload("one")));
@@ -189,10 +220,22 @@ mod tests {
         assert_eq!(pending.len(), 0);
     }
 
+    #[tokio::test]
+    async fn an_exchange_that_vanishes_sends_its_own_callers_away() {
+        let pending = table(10);
+        let one = enter(&pending).unwrap();
+        let other = pending.enter(&"other".into()).unwrap();
+        pending.vanished("action", &"deleted".into());
+        assert_eq!(one.await, Some(Answer::Vanished("deleted".into())));
+        assert!(pending.answer(Some(&other.correlation_id()), payload("other")));
+        assert_eq!(other.await, Some(payload("other")));
+        assert!(enter(&pending).is_ok());
+    }
+
     #[test]
     fn an_answer_to_nobody_is_told() {
         let pending = table(10);
-        let _waiting = pending.enter().unwrap();
+        let _waiting = enter(&pending).unwrap();
         let foreign = Uuid::new_v4().to_string();
         for id in [None, Some(""), Some("not an id"), Some(&*foreign)] {
             assert!(!pending.answer(id, payload("x")), "{id:?}");
@@ -204,8 +247,8 @@ mod tests {
     fn whoever_leaves_leaves_nothing_behind() {
         let pending = table(1);
         for _ in 0..1_000 {
-            let waiting = pending.enter().unwrap();
-            assert_eq!(pending.enter().unwrap_err(), Refusal::Full(1));
+            let waiting = enter(&pending).unwrap();
+            assert_eq!(enter(&pending).unwrap_err(), Refusal::Full(1));
             drop(waiting);
         }
         assert_eq!(pending.len(), 0);
@@ -214,14 +257,14 @@ mod tests {
     #[tokio::test]
     async fn the_end_sends_everybody_away_and_lets_nobody_in() {
         let pending = table(10);
-        let (one, other) = (pending.enter().unwrap(), pending.enter().unwrap());
+        let (one, other) = (enter(&pending).unwrap(), enter(&pending).unwrap());
         let id = other.correlation_id();
         assert!(pending.answer(Some(&id), payload("just in time")));
         pending.end("first");
         pending.end("second");
         assert_eq!(one.await, None);
         assert_eq!(other.await, Some(payload("just in time")));
-        assert_eq!(pending.enter().unwrap_err(), Refusal::Ended);
+        assert_eq!(enter(&pending).unwrap_err(), Refusal::Ended);
         assert_eq!(pending.ended().as_deref(), Some("first"));
         pending.over().await;
     }
