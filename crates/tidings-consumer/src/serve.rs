@@ -94,7 +94,7 @@ where
             some => some,
         };
         let handled = plan.handlers.iter();
-        let handled = handled.map(|handler| handler.request.exchange());
+        let handled = handled.map(|handler| handler.exchange());
         let mut server = Server::builder(transport, plan.convention()?)
             .concurrency(lanes)
             .waiting(WAITING)
