@@ -23,13 +23,21 @@ pub struct Inbox {
     /// Requests must be published through this publisher: some brokers tie the address to a connection.
     pub publisher: Arc<dyn Publisher>,
     /// The replies. They are settled like other deliveries. A request that no queue has received may come back here,
-    /// marked with [`Returned`], instead of failing when it is published.
+    /// marked with [`Returned`], instead of failing when it is published; so may word of an exchange that has [`Vanished`].
     pub replies: Box<dyn Subscriber>,
 }
 
 /// In the extensions of a call that an inbox yields: it is no reply, but a request of ours that no queue has received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Returned;
+
+/// In the extensions of a call that an inbox yields: it is no reply. The exchange in its address is gone, or closed to us, and no
+/// request that was sent to it until now will be answered; some may have been handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vanished {
+    /// What the broker says.
+    pub why: Arc<str>,
+}
 
 impl Inbox {
     /// An inbox over a queue that belongs to this connection, for transports without something better.

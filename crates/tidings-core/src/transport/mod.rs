@@ -21,7 +21,7 @@ use std::{
 pub use self::{
     capabilities::{Capabilities, Capability},
     impairment::Impairment,
-    inbox::{Inbox, Returned},
+    inbox::{Inbox, Returned, Vanished},
     registry::{Registry, redact},
     subscription::{QueueStatus, Rates, Subscription},
 };

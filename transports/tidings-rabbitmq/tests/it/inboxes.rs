@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidings_core::{
     Address, Call, Deadline, Envelope, ErrorKind, Result,
     topology::{Exchange, Topology},
-    transport::{Inbox, Subscriber, Subscription, Transport},
+    transport::{Inbox, Subscriber, Subscription, Transport, Vanished},
 };
 use tidings_rabbitmq::RabbitMq;
 use tokio::time::timeout;
@@ -278,6 +278,43 @@ async fn a_reply_queue_ends_with_its_connection_and_the_exchange_comes_back() {
         .unwrap();
     reply_through(&transport, "dx_example", &another).await;
     assert_eq!(number(&next(&mut another.replies).await), 7);
+}
+
+#[tokio::test]
+async fn an_exchange_that_vanishes_takes_no_requests_to_others_along() {
+    let Some(bed) = bed().await else { return };
+    let transport = open(&bed).await;
+    let mut inbox = transport.reply_queue().await.unwrap();
+    let both = [action("kept"), action("gone")];
+    for exchange in &both {
+        let routed = transport.route_replies(&inbox.reply_to, exchange);
+        routed.await.unwrap();
+    }
+    let ask = |exchange: &str| {
+        let to = Address::new(exchange, "requests");
+        let request = Call::new(to, Envelope::new("?")).unroutable_is_fine();
+        inbox.publisher.publish(request)
+    };
+    ask("kept").await.unwrap();
+    ask("gone").await.unwrap();
+    bed.host.delete("/api/exchanges/{}/gone").await;
+    ask("gone").await.unwrap();
+    ask("kept").await.unwrap();
+    let (news, _) = next(&mut inbox.replies).await.split();
+    let Vanished { why } = news.extensions.get().unwrap();
+    assert!(why.contains("does not exist"), "{why}");
+    assert_eq!(&*news.address.exchange, "gone");
+    let late = ask("gone").await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::NotFound, "{late}");
+    assert!(late.to_string().contains("`gone`"), "{late}");
+    ask("kept").await.unwrap();
+    let routed = transport.route_replies(&inbox.reply_to, &both[1]);
+    routed.await.unwrap();
+    ask("gone").await.unwrap();
+    for exchange in ["kept", "gone"] {
+        reply_through(&transport, exchange, &inbox).await;
+        assert_eq!(number(&next(&mut inbox.replies).await), 7);
+    }
 }
 
 async fn open_and_route(transport: &RabbitMq) -> Result<Inbox> {

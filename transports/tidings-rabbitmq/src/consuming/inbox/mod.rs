@@ -8,6 +8,7 @@ pub(crate) mod direct;
 pub(crate) mod queue;
 mod replies;
 mod requests;
+mod ways;
 
 use std::{
     future::poll_fn,

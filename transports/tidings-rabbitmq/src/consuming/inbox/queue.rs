@@ -32,9 +32,9 @@ pub(crate) struct ReplyQueues {
     open: Arc<Open>,
 }
 
-/// The queues that are there, and the connection that each belongs to.
+/// The queues that are there, the connection that each belongs to, and the way out of its inbox.
 #[derive(Debug, Default)]
-struct Open(Mutex<HashMap<Arc<str>, Generation>>);
+struct Open(Mutex<HashMap<Arc<str>, (Generation, Requests)>>);
 
 impl ReplyQueues {
     /// On the inbound connection.
@@ -63,7 +63,7 @@ impl ReplyQueues {
                 let out = outbound.up().await?;
                 let (requests, returned) = Requests::over(out.channel().await?, out.clone());
                 let (name, line) = declare(generation.clone()).await?;
-                let entry = open.add(&name, generation.clone());
+                let entry = open.add(&name, generation.clone(), requests.clone());
                 let Line {
                     channel, consumer, ..
                 } = line;
@@ -104,11 +104,16 @@ impl ReplyQueues {
         exchange: &Exchange,
         declaring: &Declaring,
     ) -> Result<()> {
-        let Some(generation) = self.open.owner(inbox) else {
+        let Some((generation, requests)) = self.open.owner(inbox) else {
             return Err(gone(inbox));
         };
         let routing = declaring.route(&generation, exchange, inbox);
-        let routed = timeout(PATIENCE, routing)
+        let leading = async {
+            routing.await?;
+            requests.lead_to(&exchange.name).await;
+            Ok(())
+        };
+        let routed = timeout(PATIENCE, Box::pin(leading))
             .await
             .unwrap_or_else(|_| Err(silent(exchange)));
         match routed {
@@ -155,21 +160,22 @@ async fn declare(generation: Generation) -> Result<(Arc<str>, Line)> {
 }
 
 impl Open {
-    fn add(self: &Arc<Self>, name: &Arc<str>, generation: Generation) -> Entry {
-        self.queues().insert(Arc::clone(name), generation);
+    fn add(self: &Arc<Self>, name: &Arc<str>, generation: Generation, requests: Requests) -> Entry {
+        let open = (generation, requests);
+        self.queues().insert(Arc::clone(name), open);
         Entry {
             name: Arc::clone(name),
             open: Arc::clone(self),
         }
     }
 
-    /// The connection that has this queue.
-    fn owner(&self, name: &str) -> Option<Generation> {
-        let generation = self.queues().get(name).cloned();
-        generation.filter(|generation| !generation.is_over())
+    /// The connection that has this queue, and the way out of its inbox.
+    fn owner(&self, name: &str) -> Option<(Generation, Requests)> {
+        let open = self.queues().get(name).cloned();
+        open.filter(|(generation, _)| !generation.is_over())
     }
 
-    fn queues(&self) -> MutexGuard<'_, HashMap<Arc<str>, Generation>> {
+    fn queues(&self) -> MutexGuard<'_, HashMap<Arc<str>, (Generation, Requests)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

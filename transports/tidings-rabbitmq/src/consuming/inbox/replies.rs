@@ -12,10 +12,16 @@ use std::{
 
 use futures_util::Stream;
 use lapin::Consumer;
-use tidings_core::{Acker, Call, Delivery, Error, Result, acker::Settle, transport};
+use tidings_core::{
+    Acker, Address, Call, Delivery, Envelope, Error, Result, acker::Settle, transport,
+};
 use tokio::task::coop;
 
-use super::{Settled, ended, requests::Returned};
+use super::{
+    Settled, ended,
+    requests::{News, Returned},
+    ways::WHY,
+};
 use crate::{
     connection::Generation,
     envelope::{self, Names},
@@ -70,9 +76,15 @@ impl Replies {
             });
         }
         match self.returned.poll(cx) {
-            Poll::Ready(Some(delivery)) => {
-                let mut call = envelope::call(delivery, &mut self.names);
+            Poll::Ready(Some(News::Returned(delivery))) => {
+                let mut call = envelope::call(*delivery, &mut self.names);
                 call.extensions.insert(transport::Returned);
+                return Poll::Ready(Ok(call));
+            }
+            Poll::Ready(Some(News::Vanished(exchange))) => {
+                let mut call = Call::new(Address::new(exchange, ""), Envelope::default());
+                call.extensions
+                    .insert(transport::Vanished { why: WHY.into() });
                 return Poll::Ready(Ok(call));
             }
             Poll::Ready(None) => {

@@ -21,6 +21,7 @@ use lapin::{Channel, message::Delivery, options::BasicPublishOptions, types::Sho
 use tidings_core::{Address, Call, Completion, Error, ErrorKind, Result, transport::Publisher};
 use tokio::time::{Sleep, sleep};
 
+use super::ways::{WHY, Ways};
 use crate::{connection::Generation, envelope, error, publishing};
 
 /// How soon after a request it is looked for. Doubled with each look after which none was sent.
@@ -31,7 +32,7 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 /// The way out of one inbox. Cloning it gives another handle.
 #[derive(Clone)]
 pub(crate) struct Requests {
-    channel: Channel,
+    ways: Arc<Ways>,
     generation: Generation,
     sent: Arc<Sent>,
 }
@@ -46,11 +47,12 @@ struct Sent {
 }
 
 impl Requests {
-    /// Over a channel of its own, and what looks for requests that come back.
+    /// Over a channel that nobody else has, and what looks for requests that come back.
     pub(crate) fn over(channel: Channel, generation: Generation) -> (Self, Returned) {
         let sent = Arc::new(Sent::default());
+        let ways = Arc::new(Ways::new(channel));
         let returned = Returned {
-            channel: channel.clone(),
+            ways: Arc::clone(&ways),
             sent: Arc::clone(&sent),
             seen: 0,
             pause: FIRST_LOOK,
@@ -58,7 +60,7 @@ impl Requests {
             found: VecDeque::new(),
         };
         let requests = Self {
-            channel,
+            ways,
             generation,
             sent,
         };
@@ -84,6 +86,11 @@ impl Requests {
         self.send(&call)
     }
 
+    /// Gives requests to this exchange a channel of their own.
+    pub(super) async fn lead_to(&self, exchange: &Arc<str>) {
+        self.ways.open(exchange, &self.generation).await;
+    }
+
     fn send(&self, call: &Call) -> Result<()> {
         if let Some(error) = publishing::impossible(call) {
             return Err(error);
@@ -93,7 +100,9 @@ impl Requests {
             mandatory: call.mandatory,
             ..BasicPublishOptions::default()
         };
-        let publishing = self.channel.basic_publish(
+        let own = self.ways.own(&call.address.exchange);
+        let channel = own.as_deref().unwrap_or(&self.ways.common);
+        let publishing = channel.basic_publish(
             ShortString::from(&*call.address.exchange),
             ShortString::from(&*call.address.key),
             options,
@@ -103,11 +112,24 @@ impl Requests {
         // The first poll queues the frames. Whether they are written the reply will tell, or the end of the inbox.
         if let Some(Err(failed)) = publishing.now_or_never() {
             self.generation.suspect(&failed);
+            if own.is_some() && !self.generation.is_over() {
+                self.ways.tell(&call.address.exchange);
+                return Err(vanished(&call.address));
+            }
             return Err(over(&error::said(&failed)));
         }
         self.sent.add();
         Ok(())
     }
+}
+
+/// Nothing of this request was sent, because an earlier one to its exchange has ended the channel.
+fn vanished(address: &Address) -> Error {
+    let context = format!(
+        "cannot publish to exchange `{}`: declare it again, then ask again ({WHY})",
+        address.exchange
+    );
+    Error::new(ErrorKind::NotFound, context)
 }
 
 /// Nothing of this request was sent, and nothing will be sent on this way again.
@@ -140,7 +162,7 @@ impl Publisher for Requests {
 impl fmt::Debug for Requests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Requests")
-            .field("channel", &self.channel.id())
+            .field("channel", &self.ways.common.id())
             .field("generation", &self.generation)
             .finish_non_exhaustive()
     }
@@ -155,26 +177,34 @@ impl Sent {
     }
 }
 
-/// Requests that no queue has received.
+/// What becomes known of requests that were sent.
+pub(crate) enum News {
+    /// No queue has received it.
+    Returned(Box<Delivery>),
+    /// No request that was sent to this exchange will be answered any more.
+    Vanished(Arc<str>),
+}
+
+/// Requests that no queue has received, and exchanges that have vanished.
 pub(crate) struct Returned {
-    channel: Channel,
+    ways: Arc<Ways>,
     sent: Arc<Sent>,
     /// How many requests had been sent at the last look.
     seen: u64,
     pause: Duration,
     look: Option<Pin<Box<Sleep>>>,
-    found: VecDeque<Delivery>,
+    found: VecDeque<News>,
 }
 
 impl Returned {
-    /// The next one; pending as long as there is none, `None` once the broker has closed the channel: it does so when an
-    /// exchange does not exist, and whatever was sent after that request has not arrived.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+    /// The next one; pending as long as there is none, `None` once the broker has closed the channel that several exchanges
+    /// share: it does so when one of them does not exist, and whatever was sent after that request has not arrived.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<News>> {
         loop {
-            if let Some(delivery) = self.found.pop_front() {
-                return Poll::Ready(Some(delivery));
+            if let Some(news) = self.found.pop_front() {
+                return Poll::Ready(Some(news));
             }
-            if !self.channel.status().connected() {
+            if !self.ways.common.status().connected() {
                 return Poll::Ready(None);
             }
             let Some(look) = &mut self.look else {
@@ -208,10 +238,14 @@ impl Returned {
         let is_new = sent != self.seen;
         self.pause = if is_new { FIRST_LOOK } else { 2 * self.pause };
         self.seen = sent;
-        // Without confirms there is nothing that this could wait for.
-        if let Some(Ok(returned)) = self.channel.wait_for_confirms().now_or_never() {
-            self.found
-                .extend(returned.into_iter().map(|it| it.delivery));
+        let returned = self.ways.returned().into_iter();
+        self.found
+            .extend(returned.map(|message| News::Returned(Box::new(message.delivery))));
+        let ended = self.ways.ended().into_iter();
+        let vanished = ended.map(News::Vanished);
+        // With the connection, all channels end: that is more than the end of some exchanges.
+        if self.ways.common.status().connected() {
+            self.found.extend(vanished);
         }
     }
 }
