@@ -1,6 +1,12 @@
 //! The same on a real RabbitMQ, and what happens to a connection there.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::{join_all, try_join_all};
 use tidings_client::Caller;
@@ -100,6 +106,30 @@ async fn an_exchange_that_has_vanished_costs_a_call_and_is_made_again_by_the_nex
     assert_eq!(error.kind(), ErrorKind::Unroutable, "{error:?}");
     responder.declare().await;
     caller.call(&greet("Ada")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_exchange_that_is_deleted_costs_nobody_else_an_answer() {
+    let Some((host, caller, _responder)) = bed().await else {
+        return;
+    };
+    caller.call(&greet("Ada")).await.unwrap();
+    let (done, is_done) = (AtomicBool::new(false), Ordering::SeqCst);
+    let others = async {
+        while !done.load(is_done) {
+            let calls = (0..10).map(|n| caller.call_raw("echo", n.to_string()));
+            try_join_all(calls).await.unwrap();
+        }
+    };
+    let deleted = async {
+        host.delete("/api/exchanges/{}/greet").await;
+        let error = caller.call(&greet("Ada")).await.unwrap_err();
+        done.store(true, is_done);
+        error
+    };
+    let (error, ()) = tokio::join!(deleted, others);
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("exchange `greet`"), "{error}");
 }
 
 #[tokio::test]
