@@ -32,8 +32,8 @@ pub trait Settle: Send + Sync + 'static {
     /// The completion fails if the delivery is no longer ours, for example after a reconnect: it will come again.
     fn settle(&self, tag: u64, how: Settlement) -> Completion;
 
-    /// Publishes an answer on the way that the settlement of this delivery takes, so that no settlement that comes after
-    /// the completion can take effect without the answer: a confirm is not waited for, because none is needed.
+    /// Publishes an answer on the way that the settlement of this delivery takes, so that no ack that comes after the
+    /// completion can take effect without the answer: a confirm is not waited for, because none is needed.
     ///
     /// # Errors
     /// The answer itself, unpublished, if there is no such way: then it has to be published and confirmed first.

@@ -27,7 +27,10 @@ use tokio::sync::Notify;
 
 use crate::{
     connection::Generation,
-    consuming::book::{Book, Frame, Return},
+    consuming::{
+        book::{Book, Frame, Return},
+        unwritten::Unwritten,
+    },
     envelope, error,
     publishing::{Publishing, impossible, is_direct_reply},
 };
@@ -41,9 +44,9 @@ const MOST: usize = 1_024;
 
 /// One for all deliveries of a channel.
 pub(crate) struct ChannelSettle {
-    channel: Channel,
+    channel: Arc<Channel>,
     generation: Generation,
-    book: Mutex<Book>,
+    records: Mutex<Records>,
     /// How many deliveries have come in.
     delivered: AtomicU64,
     /// Set once, when the channel has ended or is about to.
@@ -62,6 +65,12 @@ pub(crate) struct ChannelSettle {
     good: Arc<Good>,
 }
 
+/// What is known of the deliveries.
+struct Records {
+    book: Book,
+    unwritten: Unwritten,
+}
+
 /// Exchanges that have taken an answer: they are there, and we may publish to them.
 #[derive(Debug, Default)]
 struct Good(Mutex<HashSet<Arc<str>>>);
@@ -74,10 +83,14 @@ impl ChannelSettle {
         is_stream: bool,
         publishing: Publishing,
     ) -> Self {
+        let records = Records {
+            book: Book::new(prefetch),
+            unwritten: Unwritten::default(),
+        };
         Self {
-            channel,
+            channel: Arc::new(channel),
             generation,
-            book: Mutex::new(Book::new(prefetch)),
+            records: Mutex::new(records),
             delivered: AtomicU64::new(0),
             over: AtomicBool::new(false),
             attended: AtomicBool::new(false),
@@ -97,14 +110,15 @@ impl ChannelSettle {
 
     /// Every delivery before this one is settled.
     pub(crate) fn first_unsettled(&self) -> u64 {
-        self.book().first()
+        self.records().book.first()
     }
 
     /// Sends the acks that wait, and takes no further settlement.
     pub(crate) fn end(&self) {
-        let mut book = self.book();
+        let mut records = self.records();
         if !self.over.swap(true, Ordering::Relaxed) {
-            book.flush(&mut |frame| self.send(frame));
+            self.collect(&mut records);
+            records.book.flush(&mut |frame| self.send(frame));
         }
     }
 
@@ -118,9 +132,17 @@ impl ChannelSettle {
 
     /// Whether every delivery is settled. From now on, the last settlement makes news.
     pub(crate) fn is_settled(&self) -> bool {
-        let book = self.book();
+        let mut records = self.records();
+        self.collect(&mut records);
         self.ending.store(true, Ordering::Relaxed);
-        book.settled() >= self.delivered.load(Ordering::Relaxed)
+        records.book.settled() >= self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Whether every answer that is on its way is written.
+    pub(crate) fn is_written(&self) -> bool {
+        let mut records = self.records();
+        self.collect(&mut records);
+        records.unwritten.is_empty()
     }
 
     /// One look at the acks that wait, after a look that returned `seen`: sends them if they have waited since then, or
@@ -128,13 +150,16 @@ impl ChannelSettle {
     /// messages, nobody waits for an ack, and what comes next may share its frame. `None` if none is left and the next one
     /// will make news.
     pub(crate) fn attend(&self, seen: Option<u64>) -> Option<u64> {
-        let mut book = self.book();
+        let mut records = self.records();
+        self.collect(&mut records);
+        let book = &mut records.book;
         let is_idle = book.settled() >= self.delivered.load(Ordering::Relaxed);
         if seen.is_some_and(|seen| is_idle || seen == book.rounds()) {
             book.flush(&mut |frame| self.send(frame));
         }
-        self.attended.store(book.waits(), Ordering::Relaxed);
-        book.waits().then(|| book.rounds())
+        let waits = records.wait();
+        self.attended.store(waits, Ordering::Relaxed);
+        waits.then(|| records.book.rounds())
     }
 
     /// Gives the deliveries back that were never handed out.
@@ -145,24 +170,42 @@ impl ChannelSettle {
     }
 
     fn record(&self, settlement: &Settlement, tag: u64) -> Result<()> {
-        let mut book = self.book();
+        let mut records = self.records();
         // Looked at under the lock: after `end` nothing is recorded.
         if self.over.load(Ordering::Relaxed) || !self.channel.status().connected() {
             return Err(lost_delivery());
         }
         let delivered = self.delivered.load(Ordering::Relaxed);
         let mut send = |frame| self.send(frame);
+        let Records { book, unwritten } = &mut *records;
         match self.means(settlement) {
+            None if unwritten.keep_ack(tag) => {}
             None => book.ack(tag, &mut send),
-            Some(how) => book.give_back(tag, how, &mut send),
+            Some(how) => {
+                unwritten.forget(tag);
+                book.give_back(tag, how, &mut send);
+            }
         }
-        let is_last = self.ending.load(Ordering::Relaxed) && book.settled() >= delivered;
-        let is_unattended = book.waits() && !self.attended.swap(true, Ordering::Relaxed);
-        drop(book);
+        self.collect(&mut records);
+        let is_last = self.ending.load(Ordering::Relaxed) && records.book.settled() >= delivered;
+        let is_unattended = records.wait() && !self.attended.swap(true, Ordering::Relaxed);
+        drop(records);
         if is_last || is_unattended {
             self.news.notify_one();
         }
         Ok(())
+    }
+
+    /// Lets the acks go whose answers are written by now.
+    fn collect(&self, records: &mut Records) {
+        let mut send = |frame| self.send(frame);
+        while let Some((tag, written)) = records.unwritten.next() {
+            match written {
+                Ok(()) => records.book.ack(tag, &mut send),
+                // Only the end of the channel keeps an answer from being written, and that gives back everything.
+                Err(_) => records.book.give_back(tag, Return::Requeue, &mut send),
+            }
+        }
     }
 
     /// How the delivery is to be given back; `None` if it is done.
@@ -217,8 +260,8 @@ impl ChannelSettle {
         })
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -227,13 +270,13 @@ impl Settle for ChannelSettle {
         Completion::ready(self.record(&how, tag))
     }
 
-    /// On the channel of the delivery. What comes later on a channel takes effect later, so an ack that is recorded once
-    /// these frames are written cannot outlive them. It has to wait for that: lapin writes acks before publishes.
+    /// On the channel of the delivery. What comes later on a channel takes effect later, so an ack that is queued once
+    /// these frames are written cannot outlive them. It waits for that, and nobody else does: see [`Unwritten`].
     ///
     /// An exchange that does not exist, or to which we may not publish, ends the channel, and with it the acks of other
     /// deliveries: so the first answer to each is confirmed, and whoever answers a delivery for the second time must take
     /// another way. Direct replies always do: their addresses are what callers say, and none of them is to harm a delivery.
-    fn answer(&self, _: u64, answer: Call) -> Result<Completion, Box<Call>> {
+    fn answer(&self, tag: u64, answer: Call) -> Result<Completion, Box<Call>> {
         let is_over = self.over.load(Ordering::Relaxed) || !self.channel.status().connected();
         let is_elsewhere = is_direct_reply(&answer.address) || impossible(&answer).is_some();
         let is_large = answer.envelope.payload.len() > LARGE;
@@ -246,17 +289,14 @@ impl Settle for ChannelSettle {
         let Ok(properties) = envelope::properties(&answer.envelope) else {
             return Err(Box::new(answer));
         };
-        let mut writing = Box::pin(write(self.channel.clone(), answer, properties));
+        let mut writing = Box::pin(write(Arc::clone(&self.channel), answer, properties));
         // The first poll queues the frames, here and now.
-        Ok(
-            match writing
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
-            {
-                Poll::Ready(written) => Completion::ready(written),
-                Poll::Pending => Completion::future(writing),
-            },
-        )
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(written) = writing.as_mut().poll(&mut context) {
+            return Ok(Completion::ready(written));
+        }
+        self.records().unwritten.add(tag, writing);
+        Ok(Completion::ready(Ok(())))
     }
 
     /// The keeper says so before another channel brings the first of them again.
@@ -267,6 +307,13 @@ impl Settle for ChannelSettle {
     fn abandon(&self, tag: u64) {
         // If the channel has ended, the broker has the delivery back already.
         let _given_back = self.record(&Settlement::Nack { delay: None }, tag).is_ok();
+    }
+}
+
+impl Records {
+    /// Whether acks wait to be sent.
+    fn wait(&self) -> bool {
+        self.book.waits() || !self.unwritten.is_empty()
     }
 }
 
@@ -288,7 +335,7 @@ impl Good {
 }
 
 /// Publishes without a confirm; resolves when it is written.
-async fn write(channel: Channel, answer: Call, properties: BasicProperties) -> Result<()> {
+async fn write(channel: Arc<Channel>, answer: Call, properties: BasicProperties) -> Result<()> {
     let options = BasicPublishOptions {
         mandatory: false,
         ..BasicPublishOptions::default()

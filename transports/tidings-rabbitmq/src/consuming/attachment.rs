@@ -15,7 +15,7 @@ use lapin::{
 use tidings_core::{
     Error, ErrorKind, Result, topology::arguments::STREAM_OFFSET, transport::Subscription,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     acker::ChannelSettle,
@@ -28,6 +28,11 @@ use crate::{
 
 /// How long the broker may take until it has a consumer. The process of one queue may hang while all others answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long answers may take to be written before their channel is closed; usually they need a fraction of a millisecond.
+const WRITING: Duration = Duration::from_secs(1);
+/// How often it is looked whether they are.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// How the broker says that there is no such queue. Its other refusals with this code mean one that is there, and cannot be
 /// reached: its node is down, or its process has crashed.
@@ -161,9 +166,11 @@ impl Attachment {
         self.source.resume_at()
     }
 
-    /// Sends the acks that wait and closes the channel; the broker's answer comes after it has read them. Unsettled
-    /// deliveries go back to their queue.
+    /// Sends the acks that wait, those of answers that are about to be written included, and closes the channel; the
+    /// broker's answer comes after it has read them. Unsettled deliveries go back to their queue.
     pub(crate) async fn close(self) {
+        // The close would overtake them.
+        let _written = timeout(WRITING, self.written()).await.is_ok();
         self.settle.end();
         if !self.channel.status().connected() {
             return;
@@ -174,6 +181,12 @@ impl Attachment {
                 self.generation.suspect(&failed);
             },
             () = self.generation.over() => {}
+        }
+    }
+
+    async fn written(&self) {
+        while self.channel.status().connected() && !self.settle.is_written() {
+            sleep(LOOK).await;
         }
     }
 }

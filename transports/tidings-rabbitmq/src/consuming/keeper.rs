@@ -230,7 +230,8 @@ impl Keeper {
         let settle = Arc::clone(&attachment.settle);
         settle.return_unseen(unseen.iter().map(|delivery| delivery.delivery_tag));
         settle.return_unseen(late);
-        let mut seen = None;
+        // Nobody has looked after them since the last look of `serve`.
+        let mut seen = settle.attend(None);
         while !settle.is_settled() {
             tokio::select! {
                 // Cancel-safe: news are kept, and a pause has nothing to lose.

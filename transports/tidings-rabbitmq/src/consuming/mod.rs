@@ -13,6 +13,7 @@ mod keeper;
 mod offsets;
 mod pump;
 mod source;
+pub(crate) mod unwritten;
 
 use std::{
     fmt,

@@ -1,5 +1,6 @@
 //! Answers that go on the channel of the deliveries: what the broker refuses of them harms no delivery, or all only once.
 
+use lapin::{options::QueueBindOptions, types::FieldTable};
 use tidings_core::{
     Address, Call, Deadline, Delivery, Envelope, ErrorKind, Result,
     transport::{Subscription, Transport},
@@ -99,4 +100,44 @@ async fn an_exchange_that_was_deleted_ends_no_more_than_one_channel() {
     ack(other).await;
     transport.close(Deadline::after(LIMIT)).await.unwrap();
     wait_for(&channel, "q", (0, 0)).await;
+}
+
+/// Nobody waits until an answer is written, so the end has to.
+async fn check_the_end(leaves_first: bool) {
+    const MANY: u32 = 200;
+    let Some(bed) = bed().await else { return };
+    let channel = prepare(&bed, "action", MANY).await;
+    declare(&channel, "caller").await;
+    let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+    let bound = channel.queue_bind(
+        "caller".into(),
+        "action".into(),
+        "caller".into(),
+        options,
+        none,
+    );
+    bound.await.unwrap();
+    let transport = open(&bed).await;
+    let mut subscriber = transport.subscribe(Subscription::to("q")).await.unwrap();
+    for _ in 0..MANY {
+        let (delivery, taken) = answer(next(&mut subscriber).await, "action").await;
+        taken.unwrap();
+        ack(delivery).await;
+    }
+    if leaves_first {
+        drop(subscriber);
+    }
+    transport.close(Deadline::after(LIMIT)).await.unwrap();
+    wait_for(&channel, "caller", (MANY, 0)).await;
+    wait_for(&channel, "q", (0, 0)).await;
+}
+
+#[tokio::test]
+async fn answers_and_their_acks_are_sent_before_the_close() {
+    check_the_end(false).await;
+}
+
+#[tokio::test]
+async fn answers_and_their_acks_are_sent_after_the_subscriber_has_left() {
+    check_the_end(true).await;
 }
