@@ -32,6 +32,19 @@ async fn reply(transport: &RabbitMq, requests: &mut Box<dyn Subscriber>) {
     ack(request).await;
 }
 
+/// An inbox once there is a connection again, which may take longer on a busy machine than one attempt may.
+async fn inbox_of(transport: &RabbitMq) -> Inbox {
+    let opening = async {
+        loop {
+            match transport.inbox().await {
+                Ok(inbox) => return inbox,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
+            }
+        }
+    };
+    timeout(LIMIT, opening).await.unwrap()
+}
+
 fn request(inbox: &Inbox, number: u32) -> Call {
     let mut envelope = Envelope::new(number.to_be_bytes().to_vec());
     let fields = envelope.properties.fields_mut();
@@ -91,7 +104,7 @@ async fn a_direct_inbox_ends_with_its_connection() {
         .subscribe(Subscription::to("requests"))
         .await
         .unwrap();
-    let mut another = transport.inbox().await.unwrap();
+    let mut another = inbox_of(&transport).await;
     another
         .publisher
         .publish(request(&another, 2))

@@ -34,10 +34,13 @@ pub(crate) async fn open(
     reactor: &Arc<Reactor>,
 ) -> Result<Inbox> {
     let config = Arc::clone(config);
-    super::open(connection, reactor, |generation, reactor| async move {
-        match generation.blocked() {
-            Some(reason) => Err(blocked(&reason)),
-            None => consume(generation, &config, &reactor).await,
+    super::open(connection, reactor, move |generation, reactor| {
+        let config = Arc::clone(&config);
+        async move {
+            match generation.blocked() {
+                Some(reason) => Err(blocked(&reason)),
+                None => consume(generation, &config, &reactor).await,
+            }
         }
     })
     .await

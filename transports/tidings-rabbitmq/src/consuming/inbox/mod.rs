@@ -32,30 +32,35 @@ use crate::{
 /// How long it may take to open one, the wait for a connection included.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Opens an inbox on the next generation that is up. `open` is given up when that ends.
+/// Opens an inbox on the next generation that is up. `open` is given up when that ends, and begun again on the next.
 ///
 /// # Errors
-/// [`Unavailable`](ErrorKind::Unavailable) if the connection is lost meanwhile, or if it takes longer than ten seconds,
-/// else what `open` says.
+/// [`Unavailable`](ErrorKind::Unavailable) if it takes longer than ten seconds, else what `open` says.
 ///
 /// # Cancel safety
 /// Yes: an inbox that nobody receives is closed.
 async fn open<F>(
     connection: &Supervised,
     reactor: &Arc<Reactor>,
-    open: impl FnOnce(Generation, Weak<Reactor>) -> F + Send + 'static,
+    open: impl Fn(Generation, Weak<Reactor>) -> F + Send + 'static,
 ) -> Result<Inbox>
 where
     F: Future<Output = Result<Inbox>> + Send,
 {
     let (connection, tasks) = (connection.clone(), Arc::downgrade(reactor));
     let opening = async move {
-        let generation = connection.up().await?;
-        let over = generation.clone();
-        tokio::select! {
-            // Cancel-safe: a channel that nobody gets is closed.
-            opened = open(generation, tasks) => opened,
-            () = over.over() => Err(ended(&over.why())),
+        loop {
+            let generation = connection.up().await?;
+            let over = generation.clone();
+            let opened = tokio::select! {
+                // Cancel-safe: a channel that nobody gets is closed.
+                opened = open(generation, tasks.clone()) => opened,
+                () = over.over() => Err(ended(&over.why())),
+            };
+            // A connection that is up may be lost already, and nobody knows.
+            if opened.is_ok() || !over.is_over() {
+                return opened;
+            }
         }
     };
     let opening = async move {

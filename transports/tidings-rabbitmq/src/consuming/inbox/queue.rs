@@ -59,32 +59,35 @@ impl ReplyQueues {
         super::open(
             &self.connection,
             &self.reactor,
-            |generation, reactor| async move {
-                let out = outbound.up().await?;
-                let (requests, returned) = Requests::over(out.channel().await?, out.clone());
-                let (name, line) = declare(generation.clone()).await?;
-                let entry = open.add(&name, generation.clone(), requests.clone());
-                let Line {
-                    channel, consumer, ..
-                } = line;
-                let leaving = generation.clone();
-                let leave = move || {
-                    if let Some(reactor) = reactor.upgrade() {
-                        reactor.spawn("close a reply queue", leave(channel, entry, leaving));
-                    }
-                };
-                let replies = Replies::new(
-                    consumer,
-                    returned,
-                    [generation, out],
-                    Arc::clone(&name),
-                    leave,
-                );
-                Ok(Inbox {
-                    reply_to: name,
-                    publisher: Arc::new(requests),
-                    replies: Box::new(replies),
-                })
+            move |generation, reactor| {
+                let (open, outbound) = (Arc::clone(&open), outbound.clone());
+                async move {
+                    let out = outbound.up().await?;
+                    let (requests, returned) = Requests::over(out.channel().await?, out.clone());
+                    let (name, line) = declare(generation.clone()).await?;
+                    let entry = open.add(&name, generation.clone(), requests.clone());
+                    let Line {
+                        channel, consumer, ..
+                    } = line;
+                    let leaving = generation.clone();
+                    let leave = move || {
+                        if let Some(reactor) = reactor.upgrade() {
+                            reactor.spawn("close a reply queue", leave(channel, entry, leaving));
+                        }
+                    };
+                    let replies = Replies::new(
+                        consumer,
+                        returned,
+                        [generation, out],
+                        Arc::clone(&name),
+                        leave,
+                    );
+                    Ok(Inbox {
+                        reply_to: name,
+                        publisher: Arc::new(requests),
+                        replies: Box::new(replies),
+                    })
+                }
             },
         )
         .await
