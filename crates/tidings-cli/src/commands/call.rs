@@ -8,9 +8,10 @@ use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tidings::{
-    Error, ErrorKind,
+    Error, ErrorKind, Kind,
+    convention::{Convention, Outgoing},
     rpc::{Client, Keys, Rpc, sample},
     transport::Payload,
 };
@@ -57,7 +58,7 @@ pub(crate) struct Options {
     /// Makes the same example again
     #[arg(long, value_name = "N", requires = "example")]
     seed: Option<u64>,
-    /// Print the request and send nothing
+    /// Print the request as it would be sent, and send nothing
     #[arg(long)]
     dry_run: bool,
     /// A member that is sent encrypted, for example password or database.password
@@ -83,7 +84,7 @@ pub(crate) async fn run(options: Options, session: &Session) -> Result<Exit> {
     let request = options.request()?;
     let rpc = options.rpc()?;
     if options.dry_run {
-        print(&Payload::json(request), options.raw, session)?;
+        print(&options.sealed(&rpc, &request)?, options.raw, session)?;
         return Ok(Exit::Ok);
     }
     let transport = session.connection.open(&session.stop).await?;
@@ -139,6 +140,25 @@ impl Options {
             .map(str::trim)
             .filter(|line| !line.is_empty() && !line.starts_with('#'));
         Ok(rpc.with_keys(Keys::new(keys).with_context(place)?))
+    }
+
+    /// What would be sent: secrets are in it only as they leave.
+    fn sealed(&self, rpc: &Rpc, request: &str) -> Result<Payload> {
+        let secrets: Vec<&str> = self.secrets.iter().map(String::as_str).collect();
+        let call = rpc.seal(&Outgoing {
+            name: &self.exchange,
+            version: 1,
+            kind: Kind::Call,
+            id: None,
+            occurred_at: None,
+            meta: &Map::new(),
+            secrets: &secrets,
+            body: &|_, out: &mut Vec<u8>| {
+                out.extend_from_slice(request.as_bytes());
+                Ok(())
+            },
+        })?;
+        Ok(call.envelope.payload.clone())
     }
 }
 

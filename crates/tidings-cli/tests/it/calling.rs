@@ -157,6 +157,14 @@ async fn a_secret_leaves_encrypted_and_a_bad_key_is_not_shown() {
     assert_eq!(keys.decrypt(token).as_deref(), Some("hunter2"));
     tasks.abort();
 
+    let ran = bed
+        .run(&[&call[..], &["--dry-run", request]].concat())
+        .await;
+    let shown = ran.ok().json();
+    assert_eq!(shown["user"], "ada");
+    let token = shown["password"].as_str().unwrap();
+    assert_eq!(keys.decrypt(token).as_deref(), Some("hunter2"));
+
     bed.write("keys.txt", "hunter3");
     let ran = bed.run(&[&call[..], &[request]].concat()).await;
     assert!(!ran.err.contains("hunter"), "{ran:#?}");

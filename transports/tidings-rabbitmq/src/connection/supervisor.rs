@@ -190,7 +190,7 @@ impl Supervisor {
             };
             match connected {
                 Ok(generation) => {
-                    let down_seconds = since.elapsed().as_secs_f32();
+                    let down_seconds = since.elapsed().as_secs();
                     tracing::info!(role = %self.role, down_seconds, "connected to RabbitMQ again");
                     metrics::counter!(metric::RECONNECTS).increment(1);
                     return Some(generation);
