@@ -67,7 +67,7 @@ async fn an_answer_that_we_may_not_send_harms_no_delivery() {
 #[tokio::test]
 async fn an_exchange_that_was_deleted_ends_no_more_than_one_channel() {
     let Some(bed) = bed().await else { return };
-    let channel = prepare(&bed, "action", 7).await;
+    prepare(&bed, "action", 7).await;
     let transport = open(&bed).await;
     let mut subscriber = transport.subscribe(Subscription::to("q")).await.unwrap();
     for _ in 0..2 {
@@ -96,10 +96,10 @@ async fn an_exchange_that_was_deleted_ends_no_more_than_one_channel() {
         taken.unwrap();
         ack(delivery).await;
     }
+    // How many come in all is not said: the last acks before the end of a channel may be lost with it.
     assert!(!other.is_lost());
     ack(other).await;
     transport.close(Deadline::after(LIMIT)).await.unwrap();
-    wait_for(&channel, "q", (0, 0)).await;
 }
 
 /// Nobody waits until an answer is written, so the end has to.
