@@ -96,7 +96,7 @@ impl RabbitMq {
                 Arc::clone(&reactor),
             ),
             publishing,
-            reply_queues: ReplyQueues::new(inbound.clone(), Arc::clone(&reactor)),
+            reply_queues: ReplyQueues::new(outbound.clone(), Arc::clone(&reactor)),
             declaring: Declaring::new(
                 inbound.clone(),
                 Arc::clone(&config),
@@ -191,7 +191,7 @@ impl Transport for RabbitMq {
     }
 
     fn reply_queue(&self) -> BoxFuture<'_, Result<Inbox>> {
-        Box::pin(self.reply_queues.open(&self.outbound))
+        Box::pin(self.reply_queues.open())
     }
 
     fn route_replies<'a>(

@@ -150,6 +150,17 @@ impl Generation {
         self.0.alarm.0.load(Ordering::Relaxed) > 0
     }
 
+    /// Resolves with the reason once the broker stops reading from this connection; at once if it has.
+    ///
+    /// # Cancel safety
+    /// Yes: it only looks.
+    pub(crate) async fn blocking(&self) -> String {
+        let mut blocked = self.0.blocked.subscribe();
+        // The sender lives in `self`.
+        let _still_here = blocked.wait_for(Option::is_some).await.is_ok();
+        self.blocked().unwrap_or_default()
+    }
+
     /// Resolves once the broker reads from this connection; at once if it does.
     ///
     /// # Cancel safety

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Weak};
 
 use lapin::options::BasicCancelOptions;
-use tidings_core::{Error, ErrorKind, Result, transport::Inbox};
+use tidings_core::{Result, transport::Inbox};
 
 use super::Line;
 use crate::{
@@ -36,12 +36,7 @@ pub(crate) async fn open(
     let config = Arc::clone(config);
     super::open(connection, reactor, move |generation, reactor| {
         let config = Arc::clone(&config);
-        async move {
-            match generation.blocked() {
-                Some(reason) => Err(blocked(&reason)),
-                None => consume(generation, &config, &reactor).await,
-            }
-        }
+        async move { consume(generation, &config, &reactor).await }
     })
     .await
 }
@@ -66,11 +61,4 @@ async fn consume(
         publisher: Arc::new(RabbitMqPublisher::new(publishing)),
         replies: Box::new(replies),
     })
-}
-
-fn blocked(reason: &str) -> Error {
-    let context = format!(
-        "cannot open an inbox for replies, the broker reads nothing from publishers: free memory or disk space on it ({reason})"
-    );
-    Error::new(ErrorKind::Unavailable, context)
 }

@@ -35,7 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Opens an inbox on the next generation that is up. `open` is given up when that ends, and begun again on the next.
 ///
 /// # Errors
-/// [`Unavailable`](ErrorKind::Unavailable) if it takes longer than ten seconds, else what `open` says.
+/// [`Unavailable`](ErrorKind::Unavailable) if the broker blocks the connection, or if it takes longer than ten seconds, else
+/// what `open` says.
 ///
 /// # Cancel safety
 /// Yes: an inbox that nobody receives is closed.
@@ -55,7 +56,9 @@ where
             let opened = tokio::select! {
                 // Cancel-safe: a channel that nobody gets is closed.
                 opened = open(generation, tasks.clone()) => opened,
+                // Cancel-safe: both only look.
                 () = over.over() => Err(ended(&over.why())),
+                reason = over.blocking() => return Err(blocked(&reason)),
             };
             // A connection that is up may be lost already, and nobody knows.
             if opened.is_ok() || !over.is_over() {
@@ -153,9 +156,16 @@ async fn receive(pump: &mut Pump, handover: &Handover, generation: &Generation) 
     }
 }
 
+fn blocked(reason: &str) -> Error {
+    let context = format!(
+        "there is no way for replies, the broker reads nothing from publishers: free memory or disk space on it ({reason})"
+    );
+    Error::new(ErrorKind::Unavailable, context)
+}
+
 fn too_slow() -> Error {
     let context = format!(
-        "RabbitMQ gives no inbox for replies within {PATIENCE:?}: see its log, and whether the connection is up or blocked"
+        "RabbitMQ gives no inbox for replies within {PATIENCE:?}: see its log, and whether the connection is up"
     );
     Error::new(ErrorKind::Unavailable, context)
 }

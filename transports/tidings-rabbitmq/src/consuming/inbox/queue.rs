@@ -1,12 +1,15 @@
 //! Replies through a queue that exchanges can lead to.
 //!
 //! The broker gives the queue its name, `amq.gen-…`: that is what the users of deployed clients have permission for. It is
-//! exclusive to the inbound connection and goes with it. It is in no record: under another connection it would have
+//! exclusive to the outbound connection and goes with it. It is in no record: under another connection it would have
 //! another name, and whoever replies knows only the old one.
+//!
+//! Requests and replies share one connection, so that a call depends on no other and pays for no second thread. While the
+//! broker reads nothing from it, replies still come: they need no acks.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use lapin::{
@@ -17,7 +20,7 @@ use lapin::{
 use tidings_core::{Error, ErrorKind, Result, topology::Exchange, transport::Inbox};
 use tokio::time::timeout;
 
-use super::{Line, PATIENCE, replies::Replies, requests::Requests};
+use super::{Line, PATIENCE, blocked, replies::Replies, requests::Requests};
 use crate::{
     connection::{Generation, Reactor, Supervised},
     declaring::Declaring,
@@ -37,7 +40,7 @@ pub(crate) struct ReplyQueues {
 struct Open(Mutex<HashMap<Arc<str>, (Generation, Requests)>>);
 
 impl ReplyQueues {
-    /// On the inbound connection.
+    /// On the outbound connection.
     pub(crate) fn new(connection: Supervised, reactor: Arc<Reactor>) -> Self {
         Self {
             connection,
@@ -46,48 +49,22 @@ impl ReplyQueues {
         }
     }
 
-    /// Opens another. Its requests go out through this connection, on a channel of their own.
+    /// Opens another. Its requests have channels of their own.
     ///
     /// # Errors
-    /// [`Unavailable`](ErrorKind::Unavailable) if a connection is lost meanwhile, or if it takes longer than ten seconds,
-    /// else what the broker says.
+    /// [`Unavailable`](ErrorKind::Unavailable) if the connection is lost meanwhile or blocked by the broker, or if it takes
+    /// longer than ten seconds, else what the broker says.
     ///
     /// # Cancel safety
     /// Yes: an inbox that nobody receives is closed, and its queue deleted.
-    pub(crate) async fn open(&self, outbound: &Supervised) -> Result<Inbox> {
-        let (open, outbound) = (Arc::clone(&self.open), outbound.clone());
+    pub(crate) async fn open(&self) -> Result<Inbox> {
+        let open = Arc::clone(&self.open);
         super::open(
             &self.connection,
             &self.reactor,
             move |generation, reactor| {
-                let (open, outbound) = (Arc::clone(&open), outbound.clone());
-                async move {
-                    let out = outbound.up().await?;
-                    let (requests, returned) = Requests::over(out.channel().await?, out.clone());
-                    let (name, line) = declare(generation.clone()).await?;
-                    let entry = open.add(&name, generation.clone(), requests.clone());
-                    let Line {
-                        channel, consumer, ..
-                    } = line;
-                    let leaving = generation.clone();
-                    let leave = move || {
-                        if let Some(reactor) = reactor.upgrade() {
-                            reactor.spawn("close a reply queue", leave(channel, entry, leaving));
-                        }
-                    };
-                    let replies = Replies::new(
-                        consumer,
-                        returned,
-                        [generation, out],
-                        Arc::clone(&name),
-                        leave,
-                    );
-                    Ok(Inbox {
-                        reply_to: name,
-                        publisher: Arc::new(requests),
-                        replies: Box::new(replies),
-                    })
-                }
+                let open = Arc::clone(&open);
+                async move { inbox(&open, generation, reactor).await }
             },
         )
         .await
@@ -96,7 +73,7 @@ impl ReplyQueues {
     /// Lets an exchange lead to a queue, for messages that have its name as their key.
     ///
     /// # Errors
-    /// [`Unavailable`](ErrorKind::Unavailable) if the inbox has ended, [`Conflict`](ErrorKind::Conflict) if the exchange has
+    /// [`Unavailable`](ErrorKind::Unavailable) if the inbox has ended or the broker blocks its connection, [`Conflict`](ErrorKind::Conflict) if the exchange has
     /// other settings, [`Timeout`](ErrorKind::Timeout) if the broker does not answer within ten seconds, else what it says.
     ///
     /// # Cancel safety
@@ -116,15 +93,40 @@ impl ReplyQueues {
             requests.lead_to(&exchange.name).await;
             Ok(())
         };
-        let routed = timeout(PATIENCE, Box::pin(leading))
-            .await
-            .unwrap_or_else(|_| Err(silent(exchange)));
+        let routed = tokio::select! {
+            // Cancel-safe: as documented here.
+            routed = timeout(PATIENCE, leading) => routed.unwrap_or_else(|_| Err(silent(exchange))),
+            // Cancel-safe: it only looks.
+            reason = generation.blocking() => Err(blocked(&reason)),
+        };
         match routed {
             // Whatever the broker said: the queue is gone with its connection, or with its reader.
             Err(_) if self.open.owner(inbox).is_none() => Err(gone(inbox)),
             routed => routed,
         }
     }
+}
+
+/// A queue, what reads it, and the way out for requests.
+async fn inbox(open: &Arc<Open>, generation: Generation, reactor: Weak<Reactor>) -> Result<Inbox> {
+    let (requests, returned) = Requests::over(generation.channel().await?, generation.clone());
+    let (name, line) = declare(generation.clone()).await?;
+    let entry = open.add(&name, generation.clone(), requests.clone());
+    let Line {
+        channel, consumer, ..
+    } = line;
+    let leaving = generation.clone();
+    let leave = move || {
+        if let Some(reactor) = reactor.upgrade() {
+            reactor.spawn("close a reply queue", leave(channel, entry, leaving));
+        }
+    };
+    let replies = Replies::new(consumer, returned, generation, Arc::clone(&name), leave);
+    Ok(Inbox {
+        reply_to: name,
+        publisher: Arc::new(requests),
+        replies: Box::new(replies),
+    })
 }
 
 /// Deletes the queue and closes its channel: it would not be deleted by itself before its connection ends, which may be

@@ -32,8 +32,8 @@ use crate::{
 pub(crate) struct Replies {
     consumer: Consumer,
     returned: Returned,
-    /// Resolves with the reason when one of its connections has ended.
-    over: Pin<Box<dyn Future<Output = String> + Send>>,
+    /// Resolves when its connection has ended.
+    over: Pin<Box<dyn Future<Output = ()> + Send>>,
     generation: Generation,
     names: Names,
     settle: Arc<dyn Settle>,
@@ -43,19 +43,19 @@ pub(crate) struct Replies {
 }
 
 impl Replies {
-    /// From this consumer, until one of the connections has ended.
+    /// From this consumer, until its connection has ended.
     pub(crate) fn new(
         consumer: Consumer,
         returned: Returned,
-        generations: [Generation; 2],
+        generation: Generation,
         queue: Arc<str>,
         leave: impl FnOnce() + Send + 'static,
     ) -> Self {
-        let generation = generations[0].clone();
+        let watched = generation.clone();
         Self {
             consumer,
             returned,
-            over: Box::pin(either_over(generations)),
+            over: Box::pin(async move { watched.over().await }),
             generation,
             names: Names::of(queue),
             settle: Arc::new(Settled),
@@ -92,16 +92,8 @@ impl Replies {
             }
             Poll::Pending => {}
         }
-        let why = ready!(self.over.as_mut().poll(cx));
-        Poll::Ready(Err(ended(&why)))
-    }
-}
-
-async fn either_over([one, other]: [Generation; 2]) -> String {
-    tokio::select! {
-        // Cancel-safe: both only look at a flag.
-        () = one.over() => one.why(),
-        () = other.over() => other.why(),
+        ready!(self.over.as_mut().poll(cx));
+        Poll::Ready(Err(ended(&self.generation.why())))
     }
 }
 
