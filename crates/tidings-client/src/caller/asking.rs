@@ -119,21 +119,20 @@ impl Asking {
             return self.ask(&mut call, progress).await;
         };
         // Cancel-safe: what waits takes its entry along.
-        match timeout_at(instant, self.ask(&mut call, progress)).await {
-            Ok(done) => done,
-            Err(_) if progress.sent => {
-                // Perhaps it came and found no way: the next call makes sure that there is one.
-                if let Some((line, route)) = &progress.way {
-                    line.forget(route);
-                }
-                let impairments = self.switchboard.transport.impairments();
-                Err(failure::no_answer(&address, self.timeout, &impairments))
-            }
-            Err(_) => {
-                let trouble = progress.trouble.take();
-                Err(failure::not_sent(&address, self.timeout, trouble))
-            }
+        if let Ok(done) = timeout_at(instant, self.ask(&mut call, progress)).await {
+            return done;
         }
+        let impairments = self.switchboard.transport.impairments();
+        if !progress.sent {
+            let trouble = progress.trouble.take();
+            let error = failure::not_sent(&address, self.timeout, &impairments, trouble);
+            return Err(error);
+        }
+        // Perhaps it came and found no way: the next call makes sure that there is one.
+        if let Some((line, route)) = &progress.way {
+            line.forget(route);
+        }
+        Err(failure::no_answer(&address, self.timeout, &impairments))
     }
 
     /// Asks until there is an answer or a reason why there will be none.

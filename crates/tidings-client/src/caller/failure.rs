@@ -17,28 +17,37 @@ pub(super) fn answered(name: &str, fault: Fault) -> Error {
 
 /// The request was sent and nobody has answered. What impairs the transport may be the reason.
 pub(super) fn no_answer(address: &Address, timeout: Duration, impairments: &[Impairment]) -> Error {
-    let mut context = format!(
+    let context = format!(
         "no answer from queue `{}` to `{}` within {timeout:?}: it may still be handled; see whether its consumer runs, or wait longer",
         address.key, address.exchange
     );
-    for impairment in impairments {
-        // Writing into a text cannot fail.
-        let _written = write!(context, "; {impairment}").is_ok();
-    }
-    Error::new(ErrorKind::Timeout, context)
+    Error::new(ErrorKind::Timeout, impaired(context, impairments))
 }
 
-/// The request could not be sent in time.
-pub(super) fn not_sent(address: &Address, timeout: Duration, trouble: Option<Error>) -> Error {
+/// The request could not be sent in time. What impairs the transport is the reason, or the trouble that was met.
+pub(super) fn not_sent(
+    address: &Address,
+    timeout: Duration,
+    impairments: &[Impairment],
+    trouble: Option<Error>,
+) -> Error {
     let context = format!(
         "`{}` was not called, there was no way to the broker and back within {timeout:?}: see whether it can be reached",
         address.exchange
     );
-    let error = Error::new(ErrorKind::Unavailable, context);
+    let error = Error::new(ErrorKind::Unavailable, impaired(context, impairments));
     match trouble {
         Some(trouble) => error.with_source(trouble),
         None => error,
     }
+}
+
+fn impaired(mut context: String, impairments: &[Impairment]) -> String {
+    for impairment in impairments {
+        // Writing into a text cannot fail.
+        let _written = write!(context, "; {impairment}").is_ok();
+    }
+    context
 }
 
 /// The address for answers was lost after the request had been handed over.
