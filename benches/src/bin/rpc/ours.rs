@@ -1,7 +1,6 @@
 //! Ours, as a service is written: a contract, a handler, a server, and a client that calls it.
 //!
-//! Client and server have a transport each, as they have in two services. Answers are confirmed before their requests
-//! are acked.
+//! Client and server have a transport each, as they have in two services.
 
 use std::{sync::Arc, time::Duration};
 

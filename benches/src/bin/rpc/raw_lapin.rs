@@ -176,6 +176,8 @@ type Waiting = Rc<RefCell<HashMap<String, oneshot::Sender<usize>>>>;
 struct Caller {
     channel: Channel,
     exchange: &'static str,
+    /// Whether it goes the way of our wire, with the properties that this asks for.
+    safe: bool,
     reply_to: ShortString,
     waiting: Waiting,
     body: Vec<u8>,
@@ -201,6 +203,7 @@ impl Caller {
         Ok(Self {
             channel,
             exchange: if safe { EXCHANGE } else { "" },
+            safe,
             reply_to,
             waiting,
             body: format!(r#"{{"text":"{TEXT}"}}"#).into_bytes(),
@@ -211,9 +214,14 @@ impl Caller {
         let id = number.to_string();
         let (answer, answered) = oneshot::channel();
         self.waiting.borrow_mut().insert(id.clone(), answer);
-        let properties = BasicProperties::default()
+        let mut properties = BasicProperties::default()
             .with_reply_to(self.reply_to.clone())
             .with_correlation_id(id.into());
+        if self.safe {
+            properties = properties
+                .with_content_type("application/json".into())
+                .with_expiration("300000".into());
+        }
         let options = BasicPublishOptions::default();
         self.channel
             .basic_publish(
