@@ -168,10 +168,12 @@ impl Quarantine {
         self.wards.iter().filter_map(oldest).min()
     }
 
-    /// When the next one that is wanted has rested.
-    pub(super) fn next(&self) -> Option<Instant> {
+    /// When the next one that is wanted has rested. Whoever has rested already waits for something else: for its probe, or
+    /// for the broker to read.
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         let wanted = self.wards.iter().filter(|ward| !ward.parked.is_empty());
-        wanted.filter_map(|ward| ward.rests_until).min()
+        let rests = wanted.filter_map(|ward| ward.rests_until);
+        rests.filter(|until| *until > now).min()
     }
 }
 

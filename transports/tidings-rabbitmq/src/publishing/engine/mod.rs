@@ -253,7 +253,7 @@ impl<S: Source> Engine<S> {
         {
             self.probed.extend(cleared.iter().cloned());
         }
-        if let Some(next) = self.quarantine.next() {
+        if let Some(next) = self.quarantine.next(Instant::now()) {
             self.wake_at(next);
         }
         self.put_back(free);
