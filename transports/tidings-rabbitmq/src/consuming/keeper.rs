@@ -4,12 +4,17 @@
 //! one whose consumer is too slow, for example) or alone (the broker cancels the consumers of a queue that is
 //! deleted). What ends is logged once; the attempts to come back are not.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use tidings_core::{
     Error, ErrorKind, acker::Settle, topology::arguments::STREAM_OFFSET, transport::Subscription,
 };
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, Sleep, interval_at, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -117,7 +122,9 @@ impl Keeper {
                     news.set(settle.news());
                     seen = settle.attend(None);
                 }
-                () = &mut timer, if seen.is_some() => seen = settle.attend(seen),
+                () = worth_a_look(timer.as_mut(), generation.unblocked()), if seen.is_some() => {
+                    seen = settle.attend(seen);
+                }
                 () = self.handover.ending() => {}
                 _ = looks.tick() => {
                     due = true;
@@ -233,13 +240,26 @@ impl Keeper {
         // Nobody has looked after them since the last look of `serve`.
         let mut seen = settle.attend(None);
         while !settle.is_settled() {
+            let (timer, unblocked) = (pin!(sleep(GATHERING)), attachment.generation.unblocked());
             tokio::select! {
                 // Cancel-safe: news are kept, and a pause has nothing to lose.
                 () = settle.news() => seen = settle.attend(None),
-                () = sleep(GATHERING), if seen.is_some() => seen = settle.attend(seen),
+                () = worth_a_look(timer, unblocked), if seen.is_some() => {
+                    seen = settle.attend(seen);
+                }
             }
         }
     }
+}
+
+/// Resolves when acks that wait are worth another look: after a while, and not before the broker reads. Until then nothing
+/// is written, neither they nor the answers that some of them wait for.
+///
+/// # Cancel safety
+/// Yes: the timer is kept, and the rest only looks.
+async fn worth_a_look(timer: Pin<&mut Sleep>, unblocked: impl Future<Output = ()>) {
+    timer.await;
+    unblocked.await;
 }
 
 /// However its task ends, nobody waits for it any more.
@@ -247,5 +267,38 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         self.handover.end(None);
         self.board.clear(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use tokio::{sync::watch, time::advance};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_looks_at_acks_before_the_broker_reads() {
+        let (blocks, mut blocked) = watch::channel(true);
+        let unblocked = async {
+            let _still_here = blocked.wait_for(|blocked| !blocked).await.is_ok();
+        };
+        let mut timer = pin!(sleep(GATHERING));
+        let mut look = pin!(worth_a_look(timer.as_mut(), unblocked));
+        assert!(poll!(&mut look).is_pending());
+        advance(Duration::from_secs(60)).await;
+        assert!(poll!(&mut look).is_pending());
+        blocks.send_replace(false);
+        assert!(poll!(&mut look).is_ready());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn acks_wait_for_others_where_the_broker_reads() {
+        let mut look = pin!(async {
+            worth_a_look(pin!(sleep(GATHERING)), async {}).await;
+        });
+        assert!(poll!(&mut look).is_pending());
+        advance(GATHERING).await;
+        assert!(poll!(&mut look).is_ready());
     }
 }
