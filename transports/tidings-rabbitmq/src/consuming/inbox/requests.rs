@@ -6,7 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
+    fmt, mem,
     pin::Pin,
     sync::{
         Arc,
@@ -28,6 +28,8 @@ use crate::{connection::Generation, envelope, error, publishing};
 const FIRST_LOOK: Duration = Duration::from_millis(25);
 /// Once this long has passed between two looks, what was sent has arrived.
 const LAST_LOOK: Duration = Duration::from_secs(5);
+/// How often it is looked for while the broker does not read: it may have been sent and not been read.
+const BLOCKED_LOOK: Duration = Duration::from_millis(500);
 
 /// The way out of one inbox. Cloning it gives another handle.
 #[derive(Clone)]
@@ -54,8 +56,8 @@ impl Requests {
         let returned = Returned {
             ways: Arc::clone(&ways),
             sent: Arc::clone(&sent),
-            seen: 0,
-            pause: FIRST_LOOK,
+            generation: generation.clone(),
+            pace: Pace::new(),
             look: None,
             found: VecDeque::new(),
         };
@@ -175,6 +177,17 @@ impl Sent {
             self.watcher.wake();
         }
     }
+
+    /// Whoever looks wants to stop until the next request; false if there have been more than were `seen`.
+    fn may_rest(&self, seen: u64) -> bool {
+        // Both sides swap the flag after what they have done: the second to come sees what the first one did.
+        self.unwatched.swap(true, Ordering::AcqRel);
+        let may_rest = self.requests.load(Ordering::Acquire) == seen;
+        if !may_rest {
+            self.unwatched.store(false, Ordering::Release);
+        }
+        may_rest
+    }
 }
 
 /// What becomes known of requests that were sent.
@@ -189,11 +202,20 @@ pub(crate) enum News {
 pub(crate) struct Returned {
     ways: Arc<Ways>,
     sent: Arc<Sent>,
-    /// How many requests had been sent at the last look.
-    seen: u64,
-    pause: Duration,
+    generation: Generation,
+    pace: Pace,
     look: Option<Pin<Box<Sleep>>>,
     found: VecDeque<News>,
+}
+
+/// When to look again.
+#[derive(Debug)]
+struct Pace {
+    pause: Duration,
+    /// How many requests had been sent at the last look.
+    seen: u64,
+    /// Whether the broker did not read then.
+    was_blocked: bool,
 }
 
 impl Returned {
@@ -209,7 +231,7 @@ impl Returned {
             }
             let Some(look) = &mut self.look else {
                 ready!(self.poll_watch(cx));
-                self.look = Some(Box::pin(sleep(self.pause)));
+                self.look = Some(Box::pin(sleep(self.pace.pause)));
                 continue;
             };
             ready!(look.as_mut().poll(cx));
@@ -220,24 +242,20 @@ impl Returned {
 
     /// Ready while there is something to look for.
     fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.pause < LAST_LOOK {
+        if !self.pace.is_over() {
             return Poll::Ready(());
         }
         self.sent.watcher.register(cx.waker());
-        self.sent.unwatched.store(true, Ordering::Release);
-        if self.sent.requests.load(Ordering::Acquire) == self.seen {
+        if self.sent.may_rest(self.pace.seen) {
             return Poll::Pending;
         }
-        self.sent.unwatched.store(false, Ordering::Release);
-        self.pause = FIRST_LOOK;
+        self.pace.pause = FIRST_LOOK;
         Poll::Ready(())
     }
 
     fn look(&mut self) {
         let sent = self.sent.requests.load(Ordering::Acquire);
-        let is_new = sent != self.seen;
-        self.pause = if is_new { FIRST_LOOK } else { 2 * self.pause };
-        self.seen = sent;
+        self.pace.look(sent, self.generation.blocked().is_some());
         let returned = self.ways.returned().into_iter();
         self.found
             .extend(returned.map(|message| News::Returned(Box::new(message.delivery))));
@@ -247,5 +265,78 @@ impl Returned {
         if self.ways.common.status().connected() {
             self.found.extend(vanished);
         }
+    }
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            pause: FIRST_LOOK,
+            seen: 0,
+            was_blocked: false,
+        }
+    }
+
+    /// Notes a look, and what there was: how many requests had been sent, and whether the broker did not read. What it has
+    /// not read counts as sent once it reads.
+    fn look(&mut self, sent: u64, is_blocked: bool) {
+        let was_blocked = mem::replace(&mut self.was_blocked, is_blocked);
+        let is_new = mem::replace(&mut self.seen, sent) != sent || was_blocked;
+        self.pause = match is_new {
+            _ if is_blocked => BLOCKED_LOOK,
+            true => FIRST_LOOK,
+            false => 2 * self.pause,
+        };
+    }
+
+    /// Whether all that was sent has arrived.
+    fn is_over(&self) -> bool {
+        self.pause >= LAST_LOOK
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long it is looked for what was sent.
+    fn looks(pace: &mut Pace, sent: u64) -> Duration {
+        let mut passed = Duration::ZERO;
+        while !pace.is_over() {
+            passed += pace.pause;
+            pace.look(sent, false);
+        }
+        passed
+    }
+
+    #[test]
+    fn a_request_is_looked_for_until_it_has_arrived() {
+        let mut pace = Pace::new();
+        assert!(looks(&mut pace, 1) > LAST_LOOK);
+        pace.look(2, false);
+        assert_eq!(pace.pause, FIRST_LOOK);
+    }
+
+    #[test]
+    fn what_the_broker_does_not_read_is_looked_for_when_it_does() {
+        let mut pace = Pace::new();
+        for _ in 0..1_000 {
+            pace.look(1, true);
+            assert!(!pace.is_over());
+        }
+        pace.look(1, false);
+        assert_eq!(pace.pause, FIRST_LOOK);
+        assert!(looks(&mut pace, 1) > LAST_LOOK);
+    }
+
+    #[test]
+    fn nobody_rests_while_there_is_something_to_look_for() {
+        let sent = Sent::default();
+        assert!(sent.may_rest(0));
+        sent.add();
+        assert!(!sent.unwatched.load(Ordering::Acquire), "it is woken");
+        assert!(!sent.may_rest(0));
+        assert!(!sent.unwatched.load(Ordering::Acquire), "it is awake");
+        assert!(sent.may_rest(1));
     }
 }
