@@ -45,7 +45,7 @@ pub(crate) fn of_handshake(error: &lapin::Error, config: &RabbitMqConfig) -> Err
                 "`{at}` ended the connection when we logged in with our certificate: enable the plugin `rabbitmq_auth_mechanism_ssl` and \
                  the mechanism EXTERNAL on the broker, or give a user and a password ({said})"
             );
-            return for_good(ErrorKind::Denied, context);
+            return for_good(ErrorKind::Unauthenticated, context);
         }
         let context = format!(
             "`{at}` ended the connection while it was being made: see RabbitMQ's log, or check that it is RabbitMQ ({said})"
@@ -60,14 +60,14 @@ fn refused_handshake(said: &AMQPError, config: &RabbitMqConfig) -> Option<Error>
     let text = said.get_message().as_str();
     let (kind, context) = match said.get_id() {
         ACCESS_REFUSED if config.auth_mechanism == AuthMechanism::External => (
-            ErrorKind::Denied,
+            ErrorKind::Unauthenticated,
             format!(
                 "RabbitMQ at `{at}` refuses our certificate as a login: create a user with the certificate's name and enable the \
                  mechanism EXTERNAL on the broker, or give a user and a password ({text})"
             ),
         ),
         ACCESS_REFUSED => (
-            ErrorKind::Denied,
+            ErrorKind::Unauthenticated,
             format!(
                 "RabbitMQ at `{at}` refuses user `{user}`: correct user and password{} ({text})",
                 guest_rule(config)
@@ -298,6 +298,7 @@ pub(crate) fn code(error: &lapin::Error) -> Option<u16> {
 
 /// The broker's codes, as the AMQP 0.9.1 specification numbers them.
 pub(crate) const CONTENT_TOO_LARGE: u16 = 311;
+pub(crate) const CONNECTION_FORCED: u16 = 320;
 pub(crate) const ACCESS_REFUSED: u16 = 403;
 pub(crate) const NOT_FOUND: u16 = 404;
 pub(crate) const RESOURCE_LOCKED: u16 = 405;
@@ -330,13 +331,13 @@ mod tests {
     fn a_handshake_is_refused_for_a_reason() {
         let config = RabbitMqConfig::from_url("amqp://guest:s3cret@mq/shop").unwrap();
         let of = |code, text| of_handshake(&said_by_broker(code, text), &config);
-        let denied = of(ACCESS_REFUSED, "ACCESS_REFUSED - Login was refused");
+        let refused = of(ACCESS_REFUSED, "ACCESS_REFUSED - Login was refused");
         check(
-            &denied,
-            ErrorKind::Denied,
+            &refused,
+            ErrorKind::Unauthenticated,
             &["mq:5672", "`guest`", "own machine", "Login"],
         );
-        assert!(!denied.is_retryable());
+        assert!(!refused.is_retryable());
         let missing = of(NOT_ALLOWED, "NOT_ALLOWED - vhost shop not found");
         check(&missing, ErrorKind::NotFound, &["`shop`", "add_vhost"]);
         let barred = of(

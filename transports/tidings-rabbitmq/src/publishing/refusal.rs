@@ -6,15 +6,12 @@
 use tidings_core::{Address, Error, ErrorKind, call::Message};
 
 use super::line::Refusal;
+use crate::error::{ACCESS_REFUSED, CONNECTION_FORCED, NOT_FOUND, RESOURCE_ERROR};
 
 /// The longest exchange name and routing key of AMQP.
 const LONGEST: usize = 255;
 
-const CONNECTION_FORCED: u16 = 320;
-const ACCESS_REFUSED: u16 = 403;
-const NOT_FOUND: u16 = 404;
 const CHANNEL_ERROR: u16 = 504;
-const RESOURCE_ERROR: u16 = 506;
 const INTERNAL_ERROR: u16 = 541;
 
 /// Who may have caused a refusal.

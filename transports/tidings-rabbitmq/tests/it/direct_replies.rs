@@ -8,11 +8,13 @@ use tidings_core::{
     Address, Call, Envelope, ErrorKind,
     transport::{Inbox, Subscriber, Subscription, Transport},
 };
+use tidings_rabbitmq::RabbitMq;
 use tokio::time::timeout;
 
 use crate::{
     bed::bed,
     consuming::{ack, declare, next, number, open},
+    refusals::{remove, user},
 };
 
 const PREFIX: &str = "amq.rabbitmq.reply-to.";
@@ -101,4 +103,36 @@ async fn addresses_that_are_made_up_cost_nobody_else_anything() {
     }
     assert!(canary.replies.next().now_or_never().is_none());
     assert_eq!(server.impairments(), []);
+}
+
+/// An answer that is given up is lost. Connections that are up do not notice another password, new ones do.
+#[tokio::test]
+async fn an_answer_whose_address_cannot_be_tried_may_be_sent_later() {
+    const ALL: &str = r#"{"configure": ".*", "write": ".*", "read": ".*"}"#;
+    let Some(bed) = bed().await else { return };
+    declare(&bed.channel().await, "requests").await;
+    let user = user(&bed, Some(ALL)).await;
+    let url = bed.url_as(&user, "s3cret");
+    let server = RabbitMq::from_url(&format!("{url}?confirm_timeout_ms=500")).await;
+    let (server, caller) = (server.unwrap(), open(&bed).await);
+    let requests = server.subscribe(Subscription::to("requests")).await;
+    let (mut requests, mut inbox) = (requests.unwrap(), caller.inbox().await.unwrap());
+    let publisher = server.publisher().await.unwrap();
+    let address = ask(&inbox, &mut requests, 1).await;
+    let set_password = async |password: &str| {
+        let body = format!(r#"{{"password": "{password}", "tags": ""}}"#);
+        bed.host.put(&format!("/api/users/{user}"), &body).await;
+    };
+    set_password("another").await;
+    let error = publisher.publish(reply(&address, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    for word in ["cannot be tried", &user] {
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    set_password("s3cret").await;
+    publisher.publish(reply(&address, 2)).await.unwrap();
+    let answer = next(&mut inbox.replies).await;
+    assert_eq!(number(&answer), 2);
+    ack(answer).await;
+    remove(&bed, &user).await;
 }

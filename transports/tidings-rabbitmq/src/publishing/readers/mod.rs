@@ -19,8 +19,11 @@ use lapin::{
     options::QueueDeclareOptions,
     types::{FieldTable, ShortString},
 };
-use tidings_core::{Address, Result};
-use tokio::{sync::Semaphore, time::timeout};
+use tidings_core::{Address, ErrorKind, Result};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 
 use self::process::{Process, Size};
 use super::{
@@ -38,6 +41,9 @@ const TRIALS: usize = 4;
 
 /// How long one trial may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The pause after a trial in which the broker could not be asked.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The most nodes that are remembered.
 const MOST: usize = 64;
@@ -119,17 +125,31 @@ impl Readers {
         })
     }
 
-    /// Finds out whether it is safe to publish to an address.
+    /// Finds out whether it is safe to publish to an address. As long as the broker cannot be asked, it is asked again: a
+    /// request whose answer fails is handled once more.
     ///
     /// # Errors
     /// [`NotFound`](tidings_core::ErrorKind::NotFound) if the broker does not survive it,
-    /// [`Unavailable`](tidings_core::ErrorKind::Unavailable) if it cannot be asked.
+    /// [`Unavailable`](tidings_core::ErrorKind::Unavailable) if it cannot be asked within this `patience`.
     pub(super) async fn try_out(&self, address: &Address, patience: Duration) -> Result<Found> {
-        let trial = timeout(patience, self.in_turn(address));
-        trial.await.unwrap_or_else(|_| {
-            let trouble = "too many addresses for replies have to be tried first";
-            Err(never_sent(address, trouble))
-        })
+        let mut trouble = None;
+        let trying = async {
+            loop {
+                match self.in_turn(address).await {
+                    Err(failed) if failed.kind() == ErrorKind::Unavailable => {
+                        trouble = Some(failed);
+                    }
+                    found => return found,
+                }
+                sleep(PAUSE).await;
+            }
+        };
+        // Cancel-safe: a connection that is given up is closed.
+        if let Ok(found) = timeout(patience, trying).await {
+            return found;
+        }
+        let crowded = "too many addresses for replies have to be tried first";
+        Err(trouble.unwrap_or_else(|| never_sent(address, crowded)))
     }
 
     async fn in_turn(&self, address: &Address) -> Result<Found> {
@@ -189,7 +209,11 @@ impl Known {
 
 /// Asks whether somebody waits there. The broker knows these addresses as queues.
 async fn ask(probe: &Probe, address: &Address) -> Result<Found> {
-    let channel = probe.channel().await?;
+    let channel = probe.channel().await.map_err(|failed| {
+        // Whatever keeps this connection away, a wrong password included, says nothing of who waits there.
+        let trouble = format!("its address cannot be tried first: {}", failed.chain());
+        never_sent(address, &trouble)
+    })?;
     let options = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()
@@ -198,12 +222,18 @@ async fn ask(probe: &Probe, address: &Address) -> Result<Found> {
     let asked = channel.queue_declare(name, options, FieldTable::default());
     match asked.await {
         Ok(_exists) => Ok(Found::Somebody),
-        Err(failed) => match error::code(&failed) {
-            Some(error::NOT_FOUND) => Ok(Found::Nobody),
-            // The connection is gone because of this address.
-            Some(_) => Err(no_such_reader(address)),
-            None => Err(error::of_connection(&failed)),
-        },
+        Err(failed) => judge(&failed, address),
+    }
+}
+
+/// What it means that the broker does not say that somebody waits there.
+fn judge(failed: &lapin::Error, address: &Address) -> Result<Found> {
+    match error::code(failed) {
+        Some(error::NOT_FOUND) => Ok(Found::Nobody),
+        // The broker is about to end, or somebody has ended the connection there.
+        None | Some(error::CONNECTION_FORCED) => Err(error::of_connection(failed)),
+        // The connection is gone because of this address.
+        Some(_) => Err(no_such_reader(address)),
     }
 }
 
@@ -212,5 +242,28 @@ impl fmt::Debug for Readers {
         f.debug_struct("Readers")
             .field("known", &self.known)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapin::protocol::AMQPError;
+
+    fn check(code: u16, expected: Result<Found, ErrorKind>) {
+        let said = AMQPError::from_id(code, "TEXT".into()).unwrap();
+        let failed = lapin::ErrorKind::ProtocolError(said).into();
+        let judged = judge(&failed, &Address::queue("amq.rabbitmq.reply-to.x"));
+        assert_eq!(judged.map_err(|error| error.kind()), expected, "{code}");
+    }
+
+    #[test]
+    fn only_what_the_address_is_to_blame_for_speaks_against_it() {
+        check(error::NOT_FOUND, Ok(Found::Nobody));
+        check(541, Err(ErrorKind::NotFound));
+        check(error::CONNECTION_FORCED, Err(ErrorKind::Unavailable));
+        let lost = lapin::ErrorKind::MissingHeartbeatError.into();
+        let judged = judge(&lost, &Address::queue("x"));
+        assert_eq!(judged.unwrap_err().kind(), ErrorKind::Unavailable);
     }
 }
