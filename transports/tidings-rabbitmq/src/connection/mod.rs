@@ -32,9 +32,9 @@ use crate::{config::RabbitMqConfig, error};
 /// stops reading from publishers, stop the acks as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Consuming, declaring, exclusive queues.
+    /// Consuming, declaring.
     Inbound,
-    /// Publishing.
+    /// Publishing, and replies to requests that go out on it.
     Outbound,
 }
 
@@ -113,6 +113,11 @@ impl Supervised {
             )),
             State::Closed => Some(format!("the {role} connection to RabbitMQ is closed")),
         }
+    }
+
+    /// Whether the broker does not read from the connection that is up.
+    pub(crate) fn is_blocked(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Up(generation) if generation.blocked().is_some())
     }
 
     /// Resolves once it has been closed for good.

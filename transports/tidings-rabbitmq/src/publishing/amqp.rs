@@ -50,6 +50,10 @@ impl Source for Outbound {
         trouble.unwrap_or_else(|| "a channel is being opened".to_owned())
     }
 
+    fn is_blocked(&self) -> bool {
+        self.0.is_blocked()
+    }
+
     fn ended(&self) -> Error {
         error::closed()
     }
@@ -128,6 +132,10 @@ impl Source for Given {
 
     fn trouble(&self) -> String {
         "the channel of this inbox has ended".to_owned()
+    }
+
+    fn is_blocked(&self) -> bool {
+        false
     }
 
     fn ended(&self) -> Error {

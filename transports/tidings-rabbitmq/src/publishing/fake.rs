@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::Poll,
 };
@@ -27,13 +27,18 @@ pub(super) struct Stage {
     pub(super) publishing: Publishing,
     pub(super) tasks: Tasks,
     lines: Option<mpsc::UnboundedSender<FakeLine>>,
+    is_blocked: Arc<AtomicBool>,
 }
 
 impl Stage {
     /// With a window and a limit, and no channel yet.
     pub(super) fn new(times: Times, window: usize, limit: usize) -> Self {
         let (lines, opened) = mpsc::unbounded_channel();
-        let source = FakeSource(Arc::new(tokio::sync::Mutex::new(opened)));
+        let is_blocked = Arc::new(AtomicBool::new(false));
+        let source = FakeSource {
+            lines: Arc::new(tokio::sync::Mutex::new(opened)),
+            is_blocked: Arc::clone(&is_blocked),
+        };
         let (publishing, task) = Publishing::prepare(source, times, window, limit, error::closed);
         let tasks = Tasks::new();
         tasks.spawn("publishing", task);
@@ -41,7 +46,13 @@ impl Stage {
             publishing,
             tasks,
             lines: Some(lines),
+            is_blocked,
         }
+    }
+
+    /// Whether the broker reads nothing from the connection on which the next channel is to be opened.
+    pub(super) fn block(&self, is_blocked: bool) {
+        self.is_blocked.store(is_blocked, Ordering::SeqCst);
     }
 
     /// The next channel, on this connection.
@@ -98,18 +109,25 @@ pub(super) async fn kind(completion: Completion) -> Result<(), ErrorKind> {
     completion.await.map_err(|error| error.kind())
 }
 
-struct FakeSource(Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<FakeLine>>>);
+struct FakeSource {
+    lines: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<FakeLine>>>,
+    is_blocked: Arc<AtomicBool>,
+}
 
 impl Source for FakeSource {
     type Line = FakeLine;
 
     fn open(&mut self) -> BoxFuture<'static, Result<FakeLine>> {
-        let lines = Arc::clone(&self.0);
+        let lines = Arc::clone(&self.lines);
         Box::pin(async move { lines.lock().await.recv().await.ok_or_else(error::closed) })
     }
 
     fn trouble(&self) -> String {
         "nobody is there".to_owned()
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.is_blocked.load(Ordering::SeqCst)
     }
 
     fn ended(&self) -> Error {
@@ -127,6 +145,7 @@ pub(super) struct FakeLine {
     blocked: Arc<watch::Sender<Option<String>>>,
     over: CancellationToken,
     is_broken: Arc<AtomicBool>,
+    looks: Arc<AtomicUsize>,
 }
 
 struct Sent {
@@ -144,6 +163,7 @@ impl FakeLine {
             blocked: Arc::new(watch::Sender::new(None)),
             over: CancellationToken::new(),
             is_broken: Arc::default(),
+            looks: Arc::default(),
         }
     }
 
@@ -155,6 +175,11 @@ impl FakeLine {
     /// Where all probes went.
     pub(super) fn probed(&self) -> Vec<String> {
         addresses(&self.probes.lock().unwrap())
+    }
+
+    /// How often the task has looked whether the broker reads: a task that is at rest does not.
+    pub(super) fn looks(&self) -> usize {
+        self.looks.load(Ordering::SeqCst)
     }
 
     /// Answers the publish with this number, in the order of sending.
@@ -278,6 +303,7 @@ impl Line for FakeLine {
     }
 
     fn blocked(&self) -> Option<String> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
         self.blocked.borrow().clone()
     }
 

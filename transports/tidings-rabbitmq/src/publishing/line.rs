@@ -16,6 +16,9 @@ pub(super) trait Source: Send + 'static {
     /// Why there is none at the moment.
     fn trouble(&self) -> String;
 
+    /// Whether there is none because the broker does not read at the moment.
+    fn is_blocked(&self) -> bool;
+
     /// What is said to publishes that come when there will never be another.
     fn ended(&self) -> Error;
 }

@@ -56,7 +56,12 @@ impl<S: Source> Engine<S> {
     }
 
     fn is_blocked(&self) -> bool {
-        matches!(&self.link, Link::Up(live) if live.line.blocked().is_some())
+        match &self.link {
+            Link::Up(live) => live.line.blocked().is_some(),
+            // A channel may have died under publishes, and no other can be opened before the broker reads.
+            Link::Opening(_) => self.source.is_blocked(),
+            Link::Ended => false,
+        }
     }
 
     /// Answers what has waited for too long.

@@ -1,23 +1,46 @@
 //! Publishes while the broker does not read: the time of those that others depend on stands still.
 
-use tidings_core::{Deadline, ErrorKind};
+use tidings_core::{Completion, Deadline, ErrorKind};
 use tokio::time::advance;
 
 use super::{SECOND, open, stage};
 use crate::publishing::{
     Times,
-    fake::{Stage, kind, refused, settle},
-    line::Verdict,
+    fake::{FakeLine, Stage, kind, refused, settle},
+    line::{Loss, Verdict},
 };
 
-const LONG: u32 = 3_600;
+const GONE: &str = "NOT_FOUND - no exchange 'none' in vhost '/'";
 
 /// Lets an hour pass, in steps in which the clock is looked at.
 async fn pass_an_hour() {
-    for _ in 0..LONG / 10 {
-        advance(10 * SECOND).await;
+    for _ in 0..60 {
+        advance(60 * SECOND).await;
         settle().await;
     }
+}
+
+/// An exchange that was refused is asked for once more, and somebody else waits for what comes of that.
+async fn probing() -> (Stage, FakeLine, Completion, Completion) {
+    let (stage, line) = open().await;
+    let first = stage.publish("none/key");
+    settle().await;
+    line.refuse(404, GONE);
+    assert_eq!(kind(first).await, Err(ErrorKind::NotFound));
+    let line = stage.open(0);
+    let probed = stage.publish("none/key");
+    settle().await;
+    let parked = stage.publish_patiently("none/key");
+    settle().await;
+    (stage, line, probed, parked)
+}
+
+/// Nothing happens until time passes.
+async fn is_at_rest(line: &FakeLine) {
+    settle().await;
+    let looks = line.looks();
+    settle().await;
+    assert_eq!(line.looks(), looks);
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,6 +133,22 @@ async fn a_patient_publish_outlasts_the_connection_that_was_blocked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_patient_publish_outlasts_a_channel_that_cannot_be_opened_again_before_the_end() {
+    let (stage, first) = open().await;
+    let answer = stage.publish_patiently("a");
+    settle().await;
+    first.lose(&Loss::Gone("closed".to_owned()));
+    stage.block(true);
+    pass_an_hour().await;
+    stage.block(false);
+    let second = stage.open(0);
+    settle().await;
+    assert_eq!(second.sent(), ["a"]);
+    second.confirm(0);
+    assert_eq!(kind(answer).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn publishes_of_others_keep_no_patient_one_out() {
     let stage = Stage::new(Times::new(30 * SECOND), 8, 2);
     let line = stage.open(0);
@@ -159,22 +198,13 @@ async fn a_drain_does_not_wait_for_what_nobody_waits_for() {
 
 #[tokio::test(start_paused = true)]
 async fn no_probe_is_sent_while_the_broker_blocks() {
-    const GONE: &str = "NOT_FOUND - no exchange 'none' in vhost '/'";
-    let (stage, line) = open().await;
-    let first = stage.publish("none/key");
-    settle().await;
-    line.refuse(404, GONE);
-    assert_eq!(kind(first).await, Err(ErrorKind::NotFound));
-    let line = stage.open(0);
-    let probed = stage.publish("none/key");
-    settle().await;
-    let parked = stage.publish_patiently("none/key");
-    settle().await;
+    let (_stage, line, probed, parked) = probing().await;
     line.answer_probe(0, Verdict::Lost(refused(404, GONE)));
     assert_eq!(kind(probed).await, Err(ErrorKind::NotFound));
     line.block(Some("low on memory"));
     pass_an_hour().await;
     assert_eq!(line.probed().len(), 1);
+    is_at_rest(&line).await;
 
     line.block(None);
     advance(SECOND).await;
@@ -182,4 +212,17 @@ async fn no_probe_is_sent_while_the_broker_blocks() {
     assert_eq!(line.probed().len(), 2);
     line.answer_probe(1, Verdict::Confirmed(None));
     assert_eq!(kind(parked).await, Ok(()));
+}
+
+/// A step that finds nothing to do and wants to be woken at once would keep a processor busy.
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_probe_is_at_rest() {
+    let (stage, line, first, _second) = probing().await;
+    line.answer_probe(0, Verdict::Lost(refused(404, GONE)));
+    assert_eq!(kind(first).await, Err(ErrorKind::NotFound));
+    advance(SECOND).await;
+    settle().await;
+    assert_eq!(line.probed().len(), 2, "it has rested");
+    let _third = stage.publish_patiently("none/key");
+    is_at_rest(&line).await;
 }
