@@ -8,6 +8,9 @@ use tidings_rpc::{Keys, Rpc};
 
 use crate::config::VirtualHost;
 
+/// How many requests are handled at a time where the file does not care.
+const UNLIMITED: u16 = 1_024;
+
 /// A virtual host, and who handles what in it.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -64,20 +67,18 @@ impl Plan {
         })
     }
 
-    /// What may be meant by exchanges that nobody handles, and what there is if that does not explain them all.
+    /// What may be meant by exchanges that nobody handles, and what there is.
     pub(crate) fn hint(&self, missing: &[&str]) -> String {
-        let meant: Vec<_> = missing
-            .iter()
-            .filter_map(|exchange| self.meant(exchange))
-            .collect();
-        if meant.is_empty() {
-            return linked(&self.linked);
+        let meant = missing.iter().filter_map(|exchange| self.meant(exchange));
+        hint(&meant.collect::<Vec<_>>(), &self.linked)
+    }
+
+    /// How many requests are handled at a time.
+    pub(crate) fn lanes(&self) -> u16 {
+        match self.host.max_simultaneous_requests {
+            0 => UNLIMITED,
+            some => some,
         }
-        let question = format!("did you mean {}?", list(&meant));
-        if meant.len() == missing.len() {
-            return question;
-        }
-        format!("{question} {}", linked(&self.linked))
     }
 
     /// The handler that is meant by an exchange which nobody handles. One that is in the file under its own name is not.
@@ -119,8 +120,7 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = &self.host;
-        let at_a_time = match host.max_simultaneous_requests {
-            0 => "any number of requests at a time".to_owned(),
+        let at_a_time = match self.lanes() {
             1 => "one request at a time".to_owned(),
             many => format!("{many} requests at a time"),
         };
@@ -139,16 +139,24 @@ impl fmt::Display for Plan {
                 Some(meant) => writeln!(f, "  {exchange}: NO HANDLER (did you mean `{meant}`?)")?,
             }
         }
-        let is_unexplained = |exchange: &String| self.meant(exchange).is_none();
-        if self.missing.iter().any(is_unexplained) {
+        if !self.missing.is_empty() {
             writeln!(f, "  ({})", linked(&self.linked))?;
         }
         Ok(())
     }
 }
 
-/// What handlers there are, for whoever looks for one that there is not.
-pub(crate) fn linked(exchanges: &[&str]) -> String {
+/// What whoever looks for handlers that there are not may have meant, and what there is.
+pub(crate) fn hint(meant: &[&str], exchanges: &[&str]) -> String {
+    let linked = linked(exchanges);
+    match meant {
+        [] => linked,
+        meant => format!("did you mean {}? {linked}", list(meant)),
+    }
+}
+
+/// What handlers there are.
+fn linked(exchanges: &[&str]) -> String {
     match exchanges {
         [] => "no handler is linked into this program: name a crate with handlers in it, `use that_crate as _;`"
             .to_owned(),

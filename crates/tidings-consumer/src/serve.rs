@@ -30,9 +30,6 @@ use crate::{
 /// so a burst of requests waits here; the deployed consumer leaves it in the queue.
 const WAITING: usize = 16_384;
 
-/// How many requests are handled at a time where the file does not care.
-const UNLIMITED: u16 = 1_024;
-
 /// How long to wait before the broker is tried again, at first and at most.
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
@@ -89,14 +86,10 @@ where
     }
 
     async fn start(&self, plan: &Plan, transport: Arc<dyn Transport>) -> Result<Running> {
-        let lanes = match plan.host.max_simultaneous_requests {
-            0 => UNLIMITED,
-            some => some,
-        };
         let handled = plan.handlers.iter();
         let handled = handled.map(|handler| handler.exchange());
         let mut server = Server::builder(transport, plan.convention()?)
-            .concurrency(lanes)
+            .concurrency(plan.lanes())
             .waiting(WAITING)
             .serving_only(handled, handlers::no_handler)
             .grace(self.grace);

@@ -27,6 +27,10 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How long connections may take to close when handlers had to be ended.
 const IMPATIENT: Duration = Duration::from_secs(1);
 
+/// How long they may take otherwise, also if handlers have used up the grace period. systemd waits ten seconds longer than
+/// that, as we package it.
+const UNHURRIED: Duration = Duration::from_secs(5);
+
 impl<T, L> Program<T, L>
 where
     T: Transports,
@@ -136,6 +140,7 @@ async fn watch(served: &Served, mut last: String) -> Infallible {
 
 /// Drains. A second signal does not wait.
 async fn until(served: &Served, signal: &str, mut signals: Signals, grace: Duration) -> Result<()> {
+    let asked = Instant::now();
     notify::stopping();
     info!(signal, ?grace, "draining; a second signal does not wait");
     let drained = tokio::select! {
@@ -145,7 +150,10 @@ async fn until(served: &Served, signal: &str, mut signals: Signals, grace: Durat
             served.abort()
         }
     };
-    let patience = if drained.complete { grace } else { IMPATIENT };
+    let patience = match drained.complete {
+        true => grace.saturating_sub(asked.elapsed()).max(UNHURRIED),
+        false => IMPATIENT,
+    };
     tokio::select! {
         closed = served.close(Deadline::after(patience)) => closed?,
         signal = signals.next() => warn!(signal, "ended while the connections were closing"),
@@ -182,10 +190,8 @@ fn print_schema(exchange: &str) -> Result<ExitCode> {
     let linked = Registered::all()?;
     let registration = linked.get(exchange).ok_or_else(|| {
         let known: Vec<_> = linked.exchanges().collect();
-        let hint = match plan::meant(exchange, &known) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => plan::linked(&known),
-        };
+        let meant: Vec<_> = plan::meant(exchange, &known).into_iter().collect();
+        let hint = plan::hint(&meant, &known);
         let context = format!("there is no handler for exchange `{exchange}`; {hint}");
         Error::new(ErrorKind::NotFound, context)
     })?;
