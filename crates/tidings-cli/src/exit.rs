@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     Unreachable,
     /// The broker refuses access.
     Denied,
+    /// The broker refuses who we are.
+    Unauthenticated,
     /// Something exists with other settings, or there are differences.
     Differs,
     /// A queue, an exchange or a file does not exist.
@@ -72,7 +74,8 @@ Exit codes:
   2  wrong usage              7  no queue would receive the message
   3  broker unreachable       8  the transport cannot do it
   4  access denied            9  unreadable message or file
- 10  answered with a failure  11  no answer in time               130  interrupted";
+ 10  answered with a failure  11  no answer in time
+ 12  user or password refused 130  interrupted";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -96,6 +99,7 @@ impl Exit {
             Self::Unreadable => 9,
             Self::Refused => 10,
             Self::NoAnswer => 11,
+            Self::Unauthenticated => 12,
             Self::Interrupted => 130,
         }
     }
@@ -131,6 +135,7 @@ impl Exit {
             | ErrorKind::Timeout
             | ErrorKind::Unconfirmed => Self::Unreachable,
             ErrorKind::Denied => Self::Denied,
+            ErrorKind::Unauthenticated => Self::Unauthenticated,
             ErrorKind::Conflict => Self::Differs,
             ErrorKind::NotFound => Self::NotFound,
             ErrorKind::Unroutable | ErrorKind::NoRoute => Self::Unroutable,
@@ -220,6 +225,8 @@ mod tests {
     fn the_kind_of_an_error_decides_at_any_depth() {
         check(Error::new(ErrorKind::Unavailable, "x"), Exit::Unreachable);
         check(Error::new(ErrorKind::Denied, "x"), Exit::Denied);
+        let stranger = Error::new(ErrorKind::Unauthenticated, "x");
+        check(stranger, Exit::Unauthenticated);
         check(Error::new(ErrorKind::Conflict, "x"), Exit::Differs);
         check(Error::new(ErrorKind::Unroutable, "x"), Exit::Unroutable);
         check(Error::new(ErrorKind::Full, "x"), Exit::Failed);
@@ -248,6 +255,9 @@ mod tests {
             Exit::Unroutable,
             Exit::Unsupported,
             Exit::Unreadable,
+            Exit::Refused,
+            Exit::NoAnswer,
+            Exit::Unauthenticated,
             Exit::Interrupted,
         ] {
             assert!(HELP.contains(&format!("{}  ", exit.code())), "{exit:?}");

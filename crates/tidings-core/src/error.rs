@@ -63,6 +63,8 @@ pub enum ErrorKind {
     Corrupt,
     /// Access was refused.
     Denied,
+    /// Who we are was refused: the user, the password or the certificate is wrong.
+    Unauthenticated,
 }
 
 impl ErrorKind {
@@ -80,6 +82,7 @@ impl ErrorKind {
             Self::Conflict => FaultCode::FailedPrecondition,
             Self::Corrupt => FaultCode::DataLoss,
             Self::Denied => FaultCode::PermissionDenied,
+            Self::Unauthenticated => FaultCode::Unauthenticated,
         }
     }
 
@@ -115,6 +118,7 @@ impl ErrorKind {
             Self::NotFound => "not_found",
             Self::Corrupt => "corrupt",
             Self::Denied => "denied",
+            Self::Unauthenticated => "unauthenticated",
         }
     }
 }

@@ -64,7 +64,8 @@ impl RabbitMq {
     ///
     /// # Errors
     /// [`Unavailable`](tidings_core::ErrorKind::Unavailable) if nobody answers within [`RabbitMqConfig::wait`],
-    /// [`Denied`](tidings_core::ErrorKind::Denied) if the broker refuses the user or the virtual host,
+    /// [`Unauthenticated`](tidings_core::ErrorKind::Unauthenticated) if the broker refuses the user,
+    /// [`Denied`](tidings_core::ErrorKind::Denied) if the user may not use the virtual host,
     /// [`Misuse`](tidings_core::ErrorKind::Misuse) if the configuration cannot work. Later losses are mended and
     /// shown by [`Transport::impairments`].
     pub async fn open(config: RabbitMqConfig) -> Result<Self> {

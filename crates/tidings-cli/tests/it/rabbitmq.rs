@@ -1,7 +1,7 @@
 //! What depends on the broker, on RabbitMQ: each case has a virtual host of its own. Without a broker they say so.
 
 use crate::{
-    bed::{Bed, Ran},
+    bed::{Bed, DOMAIN, Ran},
     deadletters, publishing, queues, requeue, tailing, topology,
 };
 
@@ -119,9 +119,39 @@ async fn a_wrong_url_says_what_is_wrong() {
             ran.failed(code, "cannot open");
         };
         let (place, name) = (host.address(), host.name());
-        check(format!("amqp://guest:secret@{place}/{name}"), 4).await;
+        check(format!("amqp://guest:secret@{place}/{name}"), 12).await;
         check(format!("amqp://guest:guest@{place}/no-such-host"), 6).await;
         check(format!("amqp://guest:secret@127.0.0.1:1/{name}"), 3).await;
+    })
+    .await;
+}
+
+/// What may be wrong at first has a number each.
+#[tokio::test]
+async fn whoever_may_not_is_told_from_whoever_is_not_known() {
+    check(async |bed: &Bed| {
+        let host = bed.host.as_ref().unwrap();
+        let (place, name) = (host.address(), host.name());
+        let user = format!("{name}-user");
+        let body = r#"{"password": "s3cret", "tags": ""}"#;
+        host.put(&format!("/api/users/{user}"), body).await;
+        let apply = async |bed: &Bed, url: &str| {
+            let apply = [&["topology", "apply", "--url", url], &DOMAIN[..]].concat();
+            Ran::of(bed.bare(&apply), "").await
+        };
+        let url = format!("amqp://{user}:s3cret@{place}/{name}");
+        let ran = apply(bed, &url).await;
+        ran.failed(4, "set_permissions");
+        let only_mine = r#"{"configure": "^mine", "write": "^mine", "read": "^mine"}"#;
+        let path = format!("/api/permissions/{{}}/{user}");
+        host.put(&path, only_mine).await;
+        let ran = apply(bed, &url).await;
+        ran.failed(4, "set_permissions");
+        let ran = apply(bed, &url.replace("s3cret", "secret")).await;
+        ran.failed(12, "correct user and password");
+        let ran = apply(bed, &url.replace("amqp://", "ampq://")).await;
+        ran.failed(2, "no transport is registered for `ampq:`");
+        host.delete(&format!("/api/users/{user}")).await;
     })
     .await;
 }

@@ -266,7 +266,7 @@ pub(super) fn error(from: &mut Reader) -> Result<Error> {
 
 /// A kind that this version does not know says at least that the operation did not happen as asked.
 fn kind(name: &str) -> ErrorKind {
-    const KINDS: [ErrorKind; 17] = [
+    const KINDS: [ErrorKind; 18] = [
         ErrorKind::Decode,
         ErrorKind::Invalid,
         ErrorKind::Handler,
@@ -284,6 +284,7 @@ fn kind(name: &str) -> ErrorKind {
         ErrorKind::NotFound,
         ErrorKind::Corrupt,
         ErrorKind::Denied,
+        ErrorKind::Unauthenticated,
     ];
     KINDS
         .into_iter()

@@ -39,8 +39,8 @@ pub(super) struct Dialled {
 /// Connects once.
 ///
 /// # Errors
-/// [`Unavailable`](ErrorKind::Unavailable) if nobody answers, [`Denied`](ErrorKind::Denied) if the
-/// broker refuses; each names the broker, the cause and the next step.
+/// [`Unavailable`](ErrorKind::Unavailable) if nobody answers, [`Unauthenticated`](ErrorKind::Unauthenticated) or
+/// [`Denied`](ErrorKind::Denied) if the broker refuses; each names the broker, the cause and the next step.
 pub(super) async fn dial(config: &RabbitMqConfig, role: impl Display) -> Result<Dialled> {
     let attempt = timeout(config.connection_timeout, attempt(config, role)).await;
     attempt.unwrap_or_else(|_| Err(error::no_answer(config)))

@@ -116,7 +116,7 @@ pub(super) fn failure(failed: &io::Error, name: &str, at: &str) -> Error {
             ),
         ),
         Some(rustls::Error::AlertReceived(alert)) => error::for_good(
-            ErrorKind::Denied,
+            ErrorKind::Unauthenticated,
             format!(
                 "{at} refuses the TLS connection with the alert {alert:?}: check the client certificate (`certfile`, `keyfile`) and whom the broker trusts"
             ),

@@ -183,13 +183,13 @@ async fn the_broker_refuses_who_we_are() {
     let wrong = bed.url_as(&user, "s3cretly");
     check(
         &wrong,
-        ErrorKind::Denied,
+        ErrorKind::Unauthenticated,
         &[&address, &user, "correct user and password"],
     )
     .await;
     check(
         &bed.url_as("nobody", SECRET),
-        ErrorKind::Denied,
+        ErrorKind::Unauthenticated,
         &["`nobody`", "correct user and password"],
     )
     .await;
@@ -364,20 +364,20 @@ async fn a_client_certificate_is_shown() {
     // Without a user the certificate is to be who we are. The front keeps it to itself, so the broker refuses.
     check(
         &url("", &both),
-        ErrorKind::Denied,
+        ErrorKind::Unauthenticated,
         &["certificate", "EXTERNAL"],
     )
     .await;
 
     check(
         &url("guest:guest@", ""),
-        ErrorKind::Denied,
+        ErrorKind::Unauthenticated,
         &["client certificate", "`certfile`"],
     )
     .await;
     check(
         &url("guest:guest@", &of(&stranger, "mallory")),
-        ErrorKind::Denied,
+        ErrorKind::Unauthenticated,
         &["client certificate", "`certfile`"],
     )
     .await;
