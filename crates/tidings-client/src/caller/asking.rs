@@ -41,8 +41,10 @@ struct Progress {
     /// Why it has not been sent yet.
     trouble: Option<Error>,
     way: Option<(Arc<Line>, Arc<Route>)>,
-    /// Whether a way was found not to be there any more, which happens once.
+    /// Whether the exchange was found not to be there any more, which happens once.
     turned_back: bool,
+    /// Whether a line was found to have ended, after which the next is opened without a pause; that happens once.
+    hurried: bool,
 }
 
 /// What came of sending a request.
@@ -143,8 +145,10 @@ impl Asking {
                 Ok((line, route)) => match self.send(call, &line, &route, progress).await {
                     Sent::Answered(answer) => return Ok(answer),
                     Sent::Failed(error) => return Err(error),
+                    Sent::Not(error) if progress.hurried => ended(error),
                     // Another way is there, or is about to be opened: no reason to wait.
                     Sent::Not(error) => {
+                        progress.hurried = line.has_ended();
                         progress.trouble = Some(error);
                         continue;
                     }
@@ -167,8 +171,7 @@ impl Asking {
         let route = line.route(transport, &self.name, self.back.as_ref()).await;
         let route = route.map_err(|error| match line.has_ended() {
             // Whatever it is called there: the next line may do.
-            true => Error::new(ErrorKind::Unavailable, "the address for answers was lost")
-                .with_source(error),
+            true => ended(error),
             false => error,
         })?;
         progress.way = Some((Arc::clone(&line), Arc::clone(&route)));
@@ -209,16 +212,15 @@ impl Asking {
             Err(error) => error,
         };
         match error.kind() {
-            _ if progress.turned_back => {
-                return Sent::Failed(failure::not_taken(&call.address, error));
-            }
             // It was deleted, or a broker that was restarted has forgotten it.
-            ErrorKind::NotFound if self.back.is_some() => line.vanished(route, &error.to_string()),
+            ErrorKind::NotFound if self.back.is_some() && !progress.turned_back => {
+                progress.turned_back = true;
+                line.vanished(route, &error.to_string());
+            }
             // Nothing of it was sent, and nothing else will be on this line.
             ErrorKind::Closed => line.pending.end(&error.to_string()),
             _ => return Sent::Failed(failure::not_taken(&call.address, error)),
         }
-        progress.turned_back = true;
         progress.sent = false;
         Sent::Not(error)
     }
@@ -244,6 +246,11 @@ async fn answer(mut waiting: Waiting, mut published: Completion) -> Result<Optio
         taken = &mut published => taken?, // Cancel-safe: `waiting` is polled again below.
     }
     Ok(waiting.await)
+}
+
+/// The line has ended before anything was sent on it. Whatever that is called there: the next one may do.
+fn ended(error: Error) -> Error {
+    lost().with_source(error)
 }
 
 fn lost() -> Error {

@@ -134,6 +134,26 @@ async fn a_way_out_that_was_closed_is_replaced_and_nothing_of_it_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_outlasts_ways_out_that_end_before_it_has_taken_them() {
+    let (caller, flaky, responder) = flaky().await;
+    flaky.stillborn.store(5, Ordering::SeqCst);
+    caller.call(&greet("Ada")).await.unwrap();
+    assert_eq!(flaky.opened.load(Ordering::SeqCst), 6);
+    assert_eq!(responder.seen(1).await.len(), 1, "it was sent once");
+
+    flaky.stillborn.store(usize::MAX, Ordering::SeqCst);
+    flaky.close_publishers();
+    let started = Instant::now();
+    let impatient = caller.with_timeout(10 * SECOND);
+    let error = impatient.call(&greet("Ada")).await.unwrap_err();
+    assert_eq!(started.elapsed(), 10 * SECOND);
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.chain().contains("closed on purpose"), "{error}");
+    let opened = flaky.opened.load(Ordering::SeqCst);
+    assert!(opened < 25, "{opened} in ten seconds are a few too many");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_waits_for_a_broker_that_is_away_until_its_deadline() {
     let (caller, flaky, _responder) = flaky().await;
     flaky.refuse(ErrorKind::Unavailable);

@@ -27,6 +27,8 @@ pub(super) struct Flaky {
     refusal: Mutex<Option<ErrorKind>>,
     cut: watch::Sender<u64>,
     closed: watch::Sender<u64>,
+    /// How many of the next inboxes are open no longer than nobody publishes.
+    pub(super) stillborn: AtomicUsize,
     pub(super) opened: AtomicUsize,
     pub(super) routed: AtomicUsize,
 }
@@ -38,6 +40,7 @@ impl Flaky {
             refusal: Mutex::default(),
             cut: watch::Sender::new(0),
             closed: watch::Sender::new(0),
+            stillborn: AtomicUsize::new(0),
             opened: AtomicUsize::new(0),
             routed: AtomicUsize::new(0),
         })
@@ -109,9 +112,13 @@ impl Transport for Flaky {
                 inner: Some(inbox.replies),
                 until,
             });
+            let lives = |left: usize| left.checked_sub(1);
+            let stillborn = &self.stillborn;
+            let is_stillborn = stillborn.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lives);
+            let age = *self.closed.borrow();
             let publisher = Arc::new(Closable {
                 inner: inbox.publisher,
-                age: *self.closed.borrow(),
+                age: is_stillborn.map_or(age, |_| u64::MAX),
                 closed: self.closed.subscribe(),
             });
             Ok(Inbox {
