@@ -21,8 +21,17 @@ async fn a_broker_that_is_not_named_or_not_there() {
     .await;
     check("localhost", 2, "has no scheme").await;
     assert!(!bed.file("no-such.db").exists(), "looking creates nothing");
-    let ran = Ran::of(bed.bare(&["queues", "-u", "nosuch://user:secret@host"]), "").await;
-    assert!(!ran.err.contains("secret"), "{ran:#?}");
+    for mistyped in [
+        "nosuch://user:secret@host",
+        "amqp:/user:secret@host",
+        "amqp:user:secret@host",
+        "amqp//user:secret@host",
+        "user:secret@host",
+    ] {
+        let ran = Ran::of(bed.bare(&["queues", "-u", mistyped]), "").await;
+        assert!(!ran.err.contains("secret"), "{ran:#?}");
+        ran.failed(2, "host");
+    }
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ impl Registry {
     /// [`ErrorKind::Misuse`] if the URL has no scheme or one that nobody registered (the error lists those that
     /// are), else whatever the transport says.
     pub async fn open(&self, url: &str) -> Result<Arc<dyn Transport>> {
-        let Some((scheme, _)) = url.split_once(':') else {
+        let Some((scheme, _)) = url.split_once(':').filter(|(it, _)| is_scheme(it)) else {
             return Err(self.unknown(&format!(
                 "`{}` is not a transport URL: it has no scheme",
                 redact(url)
@@ -74,18 +74,28 @@ impl Registry {
     }
 }
 
+fn is_scheme(text: &str) -> bool {
+    let mut letters = text.chars();
+    letters.all(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter))
+}
+
 /// A URL without its user name and password, for messages.
 ///
 /// Everything up to the last `@` is hidden, wherever that is: a password that should have been percent-encoded
-/// may hold any character, and to hide too much costs less than to show too much.
+/// may hold any character, and to hide too much costs less than to show too much. That goes for what is only meant to be a
+/// URL, too; but a file of the embedded broker has no password, and its path may have an `@`.
 #[must_use]
 pub fn redact(url: &str) -> String {
-    let hidden = url
-        .split_once("://")
-        .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)));
-    match hidden {
-        Some((scheme, shown)) => format!("{scheme}://***@{shown}"),
-        None => url.to_owned(),
+    let Some((hidden, shown)) = url.rsplit_once('@') else {
+        return url.to_owned();
+    };
+    if url.starts_with("embedded:") && !url.starts_with("embedded://") {
+        return url.to_owned();
+    }
+    match hidden.split_once(':').filter(|(it, _)| is_scheme(it)) {
+        Some((scheme, rest)) if rest.starts_with("//") => format!("{scheme}://***@{shown}"),
+        Some((scheme, _)) => format!("{scheme}:***@{shown}"),
+        None => format!("***@{shown}"),
     }
 }
 
@@ -148,6 +158,9 @@ mod tests {
             &format!("`localhost` is not a transport URL: it has no scheme; {known}"),
         )
         .await;
+        let mistyped = format!("`***@host` is not a transport URL: it has no scheme; {known}");
+        let url = "amqp//u:secret@host";
+        check(&registry(), url, ErrorKind::Misuse, &mistyped).await;
         let none = "this build knows none (others are Cargo features)";
         let expected = format!("no transport is registered for `nats:`; {none}");
         check(&Registry::new(), "nats:", ErrorKind::Misuse, &expected).await;
@@ -165,6 +178,14 @@ mod tests {
             ("amqp://u:p/ss@host", "amqp://***@host"),
             ("amqp://u:p?s#s@host", "amqp://***@host"),
             ("amqp://@host", "amqp://***@host"),
+            ("amqp:/u:p@host/v", "amqp:***@host/v"),
+            ("amqp:u:p@host", "amqp:***@host"),
+            ("amqp:\\\\u:p@host", "amqp:***@host"),
+            ("amqp//u:p@host", "***@host"),
+            ("u:p@host", "u:***@host"),
+            ("p@host", "***@host"),
+            ("u:@host", "u:***@host"),
+            ("@", "***@"),
             ("", ""),
         ] {
             assert_eq!(redact(url), shown);
