@@ -144,3 +144,56 @@ async fn what_a_blocked_connection_had_received_goes_back_when_it_is_closed() {
     }
     other.close(Deadline::after(LIMIT)).await.unwrap();
 }
+
+/// The broker reads none of them, and once it has said so lapin keeps back what it has not written.
+#[tokio::test]
+async fn answers_that_met_an_alarm_and_their_acks_are_read_after_it() {
+    const DELIVERIES: u64 = 200;
+    let Some(node) = Node::start("alarms-answers").await else {
+        return;
+    };
+    let host = node.virtual_host("alarms").await;
+    let transport = open(&host).await;
+    let answers = Topology::new().queue(Queue::new("answers"));
+    transport.declare(&answers).await.unwrap();
+    let publisher = transport.publisher().await.unwrap();
+    for _ in 0..DELIVERIES {
+        publisher.publish(message(1)).await.unwrap();
+    }
+    let to = Subscription::to(QUEUE).with_prefetch(500);
+    let mut subscriber = transport.subscribe(to).await.unwrap();
+    let (mut answered, mut kept) = (0, Vec::new());
+    for number in 0..DELIVERIES {
+        let (_, acker) = next(&mut subscriber).await.split();
+        let answer = Call::new(Address::queue("answers"), Envelope::new(vec![0; 50_000]));
+        match acker.answerer().unwrap().answer(answer) {
+            Ok(taken) => {
+                taken.await.unwrap();
+                acker.settle(Settlement::Ack).await.unwrap();
+                answered += 1;
+            }
+            Err(_) => kept.push(acker),
+        }
+        // The first answer to an exchange is confirmed, the others go on the connection of their requests.
+        if number == 0 {
+            node.raise_alarm().await;
+        }
+    }
+    until("the way in is blocked", async || is_blocked(&transport)).await;
+    node.clear_alarm().await;
+    until("answers and acks are read", async || {
+        let (requests, answers) = (count(&host, QUEUE).await, count(&host, "answers").await);
+        requests == (0, DELIVERIES - answered) && answers == (answered, 0)
+    })
+    .await;
+    assert!(answered > 1, "some have met the alarm");
+    drop(kept);
+    transport.close(Deadline::after(LIMIT)).await.unwrap();
+}
+
+/// How many messages are ready, and how many are unsettled.
+async fn count(host: &VirtualHost, queue: &str) -> (u64, u64) {
+    let queue = host.get(&format!("/api/queues/{{}}/{queue}")).await;
+    let count = |name: &str| queue[name].as_u64().unwrap_or(u64::MAX);
+    (count("messages_ready"), count("messages_unacknowledged"))
+}
