@@ -38,8 +38,8 @@ impl Postgres {
     /// Opens the store in this database, with the usual settings.
     ///
     /// # Errors
-    /// [`ErrorKind::Misuse`] if the address makes no sense, [`ErrorKind::Denied`] if the user may not use the database,
-    /// [`ErrorKind::Unavailable`] if it cannot be reached.
+    /// [`ErrorKind::Misuse`] if the address makes no sense, [`ErrorKind::Unauthenticated`] if the user is not let in,
+    /// [`ErrorKind::Denied`] if it may not use the database, [`ErrorKind::Unavailable`] if that cannot be reached.
     ///
     /// # Cancel safety
     /// Yes: opening it again goes on where this was left.

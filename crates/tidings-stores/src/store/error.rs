@@ -6,7 +6,8 @@ use tidings_core::error::{Error, ErrorKind};
 pub(crate) fn failed(what: &str, error: sqlx::Error) -> Error {
     let kind = kind(&error);
     let advice = match kind {
-        ErrorKind::Denied => "check the user's password and rights",
+        ErrorKind::Unauthenticated => "check the user and its password",
+        ErrorKind::Denied => "check the user's rights",
         ErrorKind::Misuse => "check the address",
         ErrorKind::Corrupt => "it is damaged, or something else than a store",
         ErrorKind::Full => "make room for the database",
@@ -20,9 +21,10 @@ fn kind(error: &sqlx::Error) -> ErrorKind {
         sqlx::Error::Configuration(_) => ErrorKind::Misuse,
         sqlx::Error::PoolClosed => ErrorKind::Closed,
         sqlx::Error::Database(refusal) => match refusal.code().as_deref() {
-            // PostgreSQL: a wrong password, a user that is not let in, a missing right. SQLite: a file that cannot be
-            // opened, or only be read.
-            Some("28P01" | "28000" | "42501" | "8" | "14") => ErrorKind::Denied,
+            // PostgreSQL: a wrong password, a user that is not let in.
+            Some("28P01" | "28000") => ErrorKind::Unauthenticated,
+            // PostgreSQL: a missing right. SQLite: a file that cannot be opened, or only be read.
+            Some("42501" | "8" | "14") => ErrorKind::Denied,
             // PostgreSQL: no disk, no memory. SQLite: no disk.
             Some("53100" | "53200" | "13") => ErrorKind::Full,
             // SQLite: damaged, or something else.
