@@ -54,9 +54,7 @@ async fn carry_out(orders: Orders) {
     let recorder = Recorder::create(&orders.history).expect("the history is new");
     match orders.role {
         Role::Publisher { .. } => roles::publisher::work(&orders, transport, &recorder).await,
-        Role::Consumer { refuses } => {
-            roles::consumer::work(&orders, transport, recorder, refuses).await;
-        }
+        Role::Consumer { .. } => roles::consumer::work(&orders, transport, recorder).await,
         Role::Stopping { at } => roles::stopping::work(&orders, transport, recorder, at).await,
     }
 }

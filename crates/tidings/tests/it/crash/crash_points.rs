@@ -23,7 +23,13 @@ async fn check(at: Point, twice: &[u32], dead_letters: u64) {
     first.line_starting("reached", LONG).await.unwrap();
     first.kill_9().await.unwrap();
 
-    let mut second = child::start(&orders("second", Role::Consumer { refuses: 0.0 }));
+    let mut second = child::start(&orders(
+        "second",
+        Role::Consumer {
+            refuses: 0.0,
+            least_waiting: 0,
+        },
+    ));
     second.line_starting("ready", LONG).await.unwrap();
     let transport = tidings::open(&place.url()).await.unwrap();
     rest(&transport).await;

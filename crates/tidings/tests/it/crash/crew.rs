@@ -61,7 +61,10 @@ pub(super) fn usual(breach: [Option<Breach>; 2]) -> [(&'static str, Role, Option
         most_waiting: 300,
         until_full: false,
     };
-    let consumer = |refuses| Role::Consumer { refuses };
+    let consumer = |refuses| Role::Consumer {
+        refuses,
+        least_waiting: 0,
+    };
     [
         ("publisher-a", publisher.clone(), breach[0]),
         ("publisher-b", publisher, None),

@@ -48,7 +48,14 @@ async fn fill(place: &Place, name: &str) -> usize {
 
 /// Works off everything that is there.
 async fn empty(place: &Place, name: &str) {
-    let mut consumer = start(place, name, Role::Consumer { refuses: 0.1 });
+    let mut consumer = start(
+        place,
+        name,
+        Role::Consumer {
+            refuses: 0.1,
+            least_waiting: 0,
+        },
+    );
     consumer.line_starting("ready", LONG).await.unwrap();
     let transport = tidings::open(&place.url()).await.unwrap();
     rest(&transport).await;

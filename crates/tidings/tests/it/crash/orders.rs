@@ -41,6 +41,8 @@ pub(super) enum Role {
     Consumer {
         /// The share of messages that it fails on purpose.
         refuses: f64,
+        /// How many messages must wait in the queue, or it stops for a moment.
+        least_waiting: u64,
     },
     /// Publishes a few messages, handles them, and stops for ever at a certain point.
     Stopping {

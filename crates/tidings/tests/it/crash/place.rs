@@ -125,6 +125,20 @@ impl Drop for Place {
     }
 }
 
+/// Looks again and again until so many messages wait for the consumers.
+pub(super) async fn until_waiting(transport: &dyn Transport, enough: impl Fn(u64) -> bool) {
+    let queue = [attachment().queue];
+    let mut look = interval(RETRY_TTL / 8);
+    loop {
+        look.tick().await;
+        match transport.queues(&queue).await {
+            Ok(queues) if enough(queues[0].ready) => return,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = error.chain(), "cannot look at the queue"),
+        }
+    }
+}
+
 /// The queues, as they are now, the one with the dead letters excepted: nothing leaves that by itself.
 pub(super) async fn queues(transport: &dyn Transport) -> Result<Vec<QueueStatus>> {
     let mut queues = transport.queues(&[]).await?;

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -16,33 +16,45 @@ use tidings_testkit::history::{Event, Recorder};
 
 use crate::crash::{
     child::say,
-    orders::Orders,
-    place::{Counted, SUBSCRIBER, domain},
+    orders::{Orders, Role},
+    place::{Counted, SUBSCRIBER, domain, until_waiting},
 };
 
 /// After so many failures a message is not refused again: none is to become a dead letter by chance.
 const MOST_FAILURES: u32 = 3;
+/// After how many messages the length of the queue is looked at.
+const LOOK_EVERY: u32 = 64;
 
 #[derive(Clone, Debug)]
 struct Hand {
     name: Arc<str>,
     recorder: Recorder,
     refuses: f64,
-    has_worked: Arc<AtomicBool>,
+    least_waiting: u64,
+    transport: Arc<dyn Transport>,
+    handled: Arc<AtomicU32>,
 }
 
 pub(in crate::crash) async fn work(
     orders: &Orders,
     transport: Arc<dyn Transport>,
     recorder: Recorder,
-    refuses: f64,
 ) {
+    let Role::Consumer {
+        refuses,
+        least_waiting,
+    } = orders.role
+    else {
+        return;
+    };
     fastrand::seed(orders.seed);
     let hand = Hand {
         name: orders.name.as_str().into(),
         recorder,
         refuses,
-        has_worked: Arc::default(),
+        least_waiting,
+        transport: Arc::clone(&transport),
+        handled: Arc::default(),
     };
     let running = Server::builder(transport, domain())
         .concurrency(4)
@@ -68,8 +80,12 @@ async fn count(
         Event::handled(message.number, origin.redelivered, &*hand.name)
     };
     hand.recorder.note(event.after_failures(failures));
-    if !hand.has_worked.swap(true, Ordering::Relaxed) {
+    let handled = hand.handled.fetch_add(1, Ordering::Relaxed);
+    if handled == 0 {
         say("working");
+    }
+    if hand.least_waiting > 0 && handled.is_multiple_of(LOOK_EVERY) {
+        until_waiting(&*hand.transport, |messages| messages >= hand.least_waiting).await;
     }
     if refused {
         return Err(HandlerError::retry("refused on purpose"));

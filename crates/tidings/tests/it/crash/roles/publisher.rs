@@ -4,12 +4,11 @@ use std::{collections::VecDeque, sync::Arc};
 
 use tidings::{Client, ErrorKind, Publishing, transport::Transport};
 use tidings_testkit::history::{Event, Recorder};
-use tokio::time::interval;
 
 use crate::crash::{
     child::say,
     orders::{Orders, Role},
-    place::{Counted, RETRY_TTL, attachment, declare, domain},
+    place::{Counted, declare, domain, until_waiting},
 };
 
 /// How many publishes are under way at a time.
@@ -48,7 +47,8 @@ pub(in crate::crash) async fn work(
     };
     for serial in 0.. {
         if serial % LOOK_EVERY == 0 {
-            wait_for_room(&*transport, most_waiting).await;
+            // Consumers must be able to keep up, or the last ones would have to work off a mountain.
+            until_waiting(&*transport, |messages| messages <= most_waiting).await;
         }
         let message = Counted::new(&orders.name, serial, filling.clone());
         recorder.note(Event::attempted(message.number.clone()));
@@ -87,19 +87,5 @@ impl UnderWay<'_> {
             }
         }
         failure
-    }
-}
-
-/// Consumers must be able to keep up, or the last ones would have to work off a mountain.
-async fn wait_for_room(transport: &dyn Transport, most: u64) {
-    let queue = [attachment().queue];
-    let mut look = interval(RETRY_TTL / 8);
-    loop {
-        look.tick().await;
-        match transport.queues(&queue).await {
-            Ok(queues) if queues[0].ready > most => {}
-            Ok(_) => return,
-            Err(error) => tracing::warn!(error = error.chain(), "cannot look at the queue"),
-        }
     }
 }
