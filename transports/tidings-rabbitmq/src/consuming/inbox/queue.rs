@@ -35,9 +35,9 @@ pub(crate) struct ReplyQueues {
     open: Arc<Open>,
 }
 
-/// The queues that are there, the connection that each belongs to, and the way out of its inbox.
+/// The queues that are there, and the way out of the inbox of each, on the connection that it belongs to.
 #[derive(Debug, Default)]
-struct Open(Mutex<HashMap<Arc<str>, (Generation, Requests)>>);
+struct Open(Mutex<HashMap<Arc<str>, Requests>>);
 
 impl ReplyQueues {
     /// On the outbound connection.
@@ -73,8 +73,9 @@ impl ReplyQueues {
     /// Lets an exchange lead to a queue, for messages that have its name as their key.
     ///
     /// # Errors
-    /// [`Unavailable`](ErrorKind::Unavailable) if the inbox has ended or the broker blocks its connection, [`Conflict`](ErrorKind::Conflict) if the exchange has
-    /// other settings, [`Timeout`](ErrorKind::Timeout) if the broker does not answer within ten seconds, else what it says.
+    /// [`Unavailable`](ErrorKind::Unavailable) if the inbox has ended or the broker blocks its connection,
+    /// [`Conflict`](ErrorKind::Conflict) if the exchange has other settings, [`Timeout`](ErrorKind::Timeout) if the broker
+    /// does not answer within ten seconds, else what it says.
     ///
     /// # Cancel safety
     /// It is idempotent; dropped halfway, the exchange may exist without leading there.
@@ -84,10 +85,11 @@ impl ReplyQueues {
         exchange: &Exchange,
         declaring: &Declaring,
     ) -> Result<()> {
-        let Some((generation, requests)) = self.open.owner(inbox) else {
+        let Some(requests) = self.open.owner(inbox) else {
             return Err(gone(inbox));
         };
-        let routing = declaring.route(&generation, exchange, inbox);
+        let generation = requests.generation();
+        let routing = declaring.route(generation, exchange, inbox);
         let leading = async {
             routing.await?;
             requests.lead_to(&exchange.name).await;
@@ -111,7 +113,7 @@ impl ReplyQueues {
 async fn inbox(open: &Arc<Open>, generation: Generation, reactor: Weak<Reactor>) -> Result<Inbox> {
     let (requests, returned) = Requests::over(generation.channel().await?, generation.clone());
     let (name, line) = declare(generation.clone()).await?;
-    let entry = open.add(&name, generation.clone(), requests.clone());
+    let entry = open.add(&name, requests.clone());
     let Line {
         channel, consumer, ..
     } = line;
@@ -165,22 +167,21 @@ async fn declare(generation: Generation) -> Result<(Arc<str>, Line)> {
 }
 
 impl Open {
-    fn add(self: &Arc<Self>, name: &Arc<str>, generation: Generation, requests: Requests) -> Entry {
-        let open = (generation, requests);
-        self.queues().insert(Arc::clone(name), open);
+    fn add(self: &Arc<Self>, name: &Arc<str>, requests: Requests) -> Entry {
+        self.queues().insert(Arc::clone(name), requests);
         Entry {
             name: Arc::clone(name),
             open: Arc::clone(self),
         }
     }
 
-    /// The connection that has this queue, and the way out of its inbox.
-    fn owner(&self, name: &str) -> Option<(Generation, Requests)> {
+    /// The way out of the inbox that has this queue, while its connection lasts.
+    fn owner(&self, name: &str) -> Option<Requests> {
         let open = self.queues().get(name).cloned();
-        open.filter(|(generation, _)| !generation.is_over())
+        open.filter(|requests| !requests.generation().is_over())
     }
 
-    fn queues(&self) -> MutexGuard<'_, HashMap<Arc<str>, (Generation, Requests)>> {
+    fn queues(&self) -> MutexGuard<'_, HashMap<Arc<str>, Requests>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -69,6 +69,11 @@ impl Requests {
         (requests, returned)
     }
 
+    /// The connection that they go out on, and that the replies come in on.
+    pub(super) fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
     /// Sends once the broker reads, if that is before the call's deadline. Frames that were queued now would reach a handler
     /// long after their callers have left, and nothing would limit how many there are.
     async fn send_later(self, mut call: Call) -> Result<()> {
