@@ -39,6 +39,7 @@ pub mod broken;
 pub mod conformance;
 pub mod double;
 pub mod history;
+pub mod log;
 pub mod process;
 pub mod proxy;
 pub mod rabbitmq;

@@ -7,7 +7,6 @@
 )]
 
 mod journal;
-mod log;
 mod log_server;
 mod probing;
 mod program;

@@ -5,15 +5,13 @@ use std::net::SocketAddr;
 use futures_util::FutureExt;
 use tidings_consumer::{Program, Transports};
 use tidings_core::{Deadline, Error, ErrorKind, transport::Registry};
+use tidings_testkit::log::Log;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::{
-    log::Log,
-    program::{File, Memory, SOON, caller, gate, program},
-};
+use crate::program::{File, Memory, SOON, caller, gate, program};
 
 const HOSTS: &str = "{v: {queue: q, exchanges: {wait: {type: direct}}}}";
 

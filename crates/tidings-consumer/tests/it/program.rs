@@ -18,7 +18,7 @@ use tidings_router::State;
 use tidings_rpc::{Keys, Rpc};
 use tokio::sync::Semaphore;
 
-use crate::log::Log;
+use tidings_testkit::log::Log;
 
 const KEY: &str = "ZycOtLSOfBSztarunksiEdAjYklBvQ82Jgq0_7Vd7jg=";
 

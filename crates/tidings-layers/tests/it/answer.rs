@@ -23,11 +23,12 @@ use tidings_core::{
     transport::Publisher,
 };
 use tidings_layers::AnswerLayer;
+use tidings_testkit::log::Log;
 use tokio::sync::oneshot;
 use tower_layer::Layer;
 
 use crate::fakes::{
-    Handler, Log, Outbox, QUEUE, answers, call, end, failure, handler, poll, start, start_with,
+    Handler, Outbox, QUEUE, answers, call, end, failure, handler, poll, start, start_with,
 };
 
 /// Answers with the payload or with the text of the error; a payload `?` cannot be written.

@@ -7,11 +7,12 @@ use tidings_core::{
     convention::{Failed, Fate, Plan},
 };
 use tidings_layers::{DeadLetterLayer, Recovery, RedeliverLayer};
+use tidings_testkit::log::Log;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    fakes::{Log, QUEUE, answers, end, failure, poll, recovery, start},
+    fakes::{QUEUE, answers, end, failure, poll, recovery, start},
     recorder::Recorder,
 };
 

@@ -1,11 +1,10 @@
-//! A handler, a convention and a publisher that do as a test says, and a subscriber that keeps the log.
+//! A handler, a convention and a publisher that do as a test says.
 
 use std::{
-    cell::RefCell,
     future::Ready,
     io,
     pin::Pin,
-    sync::{Arc, Mutex, Once},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 
@@ -20,9 +19,9 @@ use tidings_core::{
     transport::Publisher,
 };
 use tidings_layers::Recovery;
+use tidings_testkit::log;
 use tokio::sync::oneshot;
 use tower_service::Service;
-use tracing_subscriber::fmt::format::FmtSpan;
 
 pub(crate) const QUEUE: &str = "acme.user_created.send_mail";
 
@@ -87,7 +86,7 @@ pub(crate) fn start_with<S>(service: &mut S, call: Call) -> Pin<Box<S::Future>>
 where
     S: Service<Call, Error = Error>,
 {
-    subscribe();
+    log::subscribe();
     let ready = service.poll_ready(&mut Context::from_waker(Waker::noop()));
     assert!(matches!(ready, Poll::Ready(Ok(()))), "not ready");
     Box::pin(service.call(call))
@@ -200,62 +199,4 @@ pub(crate) fn recovery(
     let convention = Arc::new(Planner(Box::new(plan)));
     let out = Arc::clone(&outbox);
     (Recovery::new(convention, Arc::new(attachment), out), outbox)
-}
-
-thread_local! {
-    static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// What has been logged on this thread since it was started.
-pub(crate) struct Log(());
-
-impl Log {
-    pub(crate) fn start() -> Self {
-        subscribe();
-        LINES.take();
-        Self(())
-    }
-
-    #[expect(
-        clippy::unused_self,
-        reason = "there is nothing to read before the start"
-    )]
-    pub(crate) fn text(&self) -> String {
-        LINES.with_borrow(|lines| String::from_utf8(lines.clone()).unwrap())
-    }
-
-    /// The lines that contain this.
-    pub(crate) fn lines_with(&self, part: &str) -> Vec<String> {
-        let text = self.text();
-        let lines = text.lines().filter(|line| line.contains(part));
-        lines.map(str::to_owned).collect()
-    }
-}
-
-/// Installs one subscriber for the whole process, before anything is traced.
-///
-/// A subscriber per test would be simpler and wrong: tracing asks the current thread whether an event is
-/// wanted when that event first occurs, and remembers the answer for all threads.
-fn subscribe() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_span_events(FmtSpan::CLOSE)
-            .with_writer(|| ThisThread)
-            .init();
-    });
-}
-
-struct ThisThread;
-
-impl io::Write for ThisThread {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        LINES.with_borrow_mut(|lines| lines.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -18,12 +18,13 @@ use tidings_core::{
     transport::BoxFuture,
 };
 use tidings_layers::{Idempotency, IdempotencyLayer};
+use tidings_testkit::log::Log;
 use tokio::sync::oneshot;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    fakes::{Log, failure, handler, poll, start_with},
+    fakes::{failure, handler, poll, start_with},
     recorder::Recorder,
 };
 

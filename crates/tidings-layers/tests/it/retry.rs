@@ -11,12 +11,13 @@ use std::{
 
 use tidings_core::{Call, Deadline, Error, ErrorKind, Outcome, Reply};
 use tidings_layers::{Retry, RetryConfig, RetryLayer};
+use tidings_testkit::log::Log;
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    fakes::{Log, QUEUE, call, failure, handler, poll, start, start_with},
+    fakes::{QUEUE, call, failure, handler, poll, start, start_with},
     recorder::Recorder,
 };
 

@@ -11,11 +11,12 @@ use tidings_layers::{
     CatchPanicLayer, ChaosLayer, ConcurrencyLayer, DeadLetterLayer, MetricsLayer, Recovery,
     RedeliverLayer, RetryConfig, RetryLayer, TimeoutLayer, TraceLayer,
 };
+use tidings_testkit::log::Log;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    fakes::{Log, QUEUE, answers, end, handler, recovery, start},
+    fakes::{QUEUE, answers, end, handler, recovery, start},
     recorder::Recorder,
 };
 

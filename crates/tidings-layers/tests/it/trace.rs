@@ -5,10 +5,11 @@ use tidings_core::{
     convention::{Fate, Plan},
 };
 use tidings_layers::{RedeliverLayer, TraceLayer};
+use tidings_testkit::log::Log;
 use tower_layer::Layer;
 
 use crate::fakes::{
-    Log, QUEUE, answers, call, end, failure, handler, poll, recovery, start, start_with,
+    QUEUE, answers, call, end, failure, handler, poll, recovery, start, start_with,
 };
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use super::*;
-use crate::log::Log;
+use tidings_testkit::log::Log;
 
 #[tokio::test]
 async fn a_log_server_that_hangs_delays_nobody() {
