@@ -57,35 +57,22 @@ impl<S: Service<Call, Response = Reply, Error = Error>> Service<Call> for Answer
             number: None,
             answer: None,
         });
-        let known = request.as_mut().and_then(Request::begin);
-        let step = match known {
-            Some(Known::AtWork(over)) => Step::Waiting { over },
-            Some(Known::Done(answer)) => Step::Sending {
-                confirm: self
-                    .out
-                    .as_ref()
-                    .map_or_else(taken, |out| out.repeat(answer)),
-                result: Some(Ok(Reply::empty())),
-            },
-            None => Step::Handling {
-                future: self.inner.call(call),
-            },
-        };
+        let step = request.as_mut().and_then(Request::begin);
+        let step = step.unwrap_or_else(|| Step::Handling {
+            future: self.inner.call(call),
+        });
         Answering { request, step }
     }
 }
 
 impl Out {
-    /// Sends an answer once more.
+    /// Sends an answer once more, if there was one.
     fn repeat(&self, answer: Option<Sent>) -> Completion {
-        answer.map_or_else(taken, |answer| {
-            self.publisher.publish(answer.again().patiently())
-        })
+        match answer {
+            Some(answer) => self.publisher.publish(answer.again().patiently()),
+            None => Completion::ready(Ok(())),
+        }
     }
-}
-
-fn taken() -> Completion {
-    Completion::ready(Ok(()))
 }
 
 /// What may be waited for.
@@ -129,17 +116,10 @@ impl<F: Future<Output = Result<Reply>>> Future for Answering<F> {
             match this.step.as_mut().project() {
                 StepNow::Waiting { over } => {
                     let _over = ready!(Pin::new(over).poll(cx)).is_ok();
-                    let known = this.request.as_ref().and_then(Request::known);
-                    let Some((request, known)) = this.request.as_ref().zip(known) else {
+                    let Some(step) = this.request.as_ref().and_then(Request::known) else {
                         return Poll::Ready(Err(given_back()));
                     };
-                    this.step.set(match known {
-                        Known::AtWork(over) => Step::Waiting { over },
-                        Known::Done(answer) => Step::Sending {
-                            confirm: request.out.repeat(answer),
-                            result: Some(Ok(Reply::empty())),
-                        },
-                    });
+                    this.step.set(step);
                 }
                 StepNow::Handling { future } => {
                     let result = ready!(future.poll(cx));
@@ -178,8 +158,8 @@ impl<F: Future<Output = Result<Reply>>> Future for Answering<F> {
 }
 
 impl Request {
-    /// Notes that it is handled from now on, unless it has come again and need not be.
-    fn begin(&mut self) -> Option<Known> {
+    /// Notes that it is handled from now on, unless it has come again and need not be: then, what is done instead.
+    fn begin<F>(&mut self) -> Option<Step<F>> {
         let known = self.known();
         if known.is_none() {
             self.number = self.out.recent.begin(self.call.message());
@@ -187,10 +167,17 @@ impl Request {
         known
     }
 
-    /// What is known of it, if it has come again.
-    fn known(&self) -> Option<Known> {
+    /// What is done instead of handling it, if it has come again and is known.
+    fn known<F>(&self) -> Option<Step<F>> {
         let has_come_again = self.call.is_redelivered();
-        has_come_again.then(|| self.out.recent.find(&self.call))?
+        let known = has_come_again.then(|| self.out.recent.find(&self.call))??;
+        Some(match known {
+            Known::AtWork(over) => Step::Waiting { over },
+            Known::Done(answer) => Step::Sending {
+                confirm: self.out.repeat(answer),
+                result: Some(Ok(Reply::empty())),
+            },
+        })
     }
 
     /// Notes that it was handled, if nobody is to handle it again.
